@@ -1,0 +1,48 @@
+# Everything a checkout can do. Needs Python 3.11 or newer and make; the rest installs itself.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+T ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench prove lock clean
+
+help: ## what can be done here
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null || grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## build .venv from requirements.lock (idempotent; the others call it)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Bayon needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## start the sandbox: PostgreSQL, HTTP on 8000, HTTPS on 8443, everything seeded
+	$(BIN)/bayon dev
+
+test: setup ## run the whole suite (T=tests/ledger for a part)
+	$(BIN)/python -m pytest $(T)
+
+check: setup ## format, lint, types, walls
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: setup ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure, both sides in one run
+	$(BIN)/python -m bench
+
+prove: setup ## the slow proofs: long fuzzing, kill tests, many examples
+	BAYON_TEST_EXAMPLES=long $(BIN)/python -m pytest tests -m "" --durations=10
+
+lock: setup ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --quiet --output-file requirements.lock
+
+clean: ## remove what setup and run made
+	rm -rf .venv .bayon build dist

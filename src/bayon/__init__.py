@@ -1,0 +1,1 @@
+"""Bayon: an open, self-hosted payments core for Cambodia."""

@@ -1,0 +1,71 @@
+"""Money: integers of minor units, and the one place where major units become minor ones.
+
+Both currencies have exponent 2 in the ledger and in card management (40,000 riel is 4,000,000).
+The Bakong and KHQR side writes riel without decimals: `decimals_at_bakong` says so, and whatever
+cannot be converted exactly is refused. No floats are calculated with anywhere.
+"""
+
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Final
+
+from bayon.errors import Invalid
+
+MINOR_PER_MAJOR: Final = 100
+AMOUNT_MINOR_MAX: Final = 2**53 - 1
+"""The largest amount a command may carry: what a JSON number holds exactly."""
+
+
+class BadAmount(Invalid):
+    """The amount is not valid."""
+
+    code = "bad_amount"
+
+
+class Currency(StrEnum):
+    """A currency of the ledger, by its ISO 4217 letters."""
+
+    USD = "USD"
+    KHR = "KHR"
+
+    @property
+    def number(self) -> str:
+        """The ISO 4217 number, as KHQR and ISO 8583 write it."""
+        return {"USD": "840", "KHR": "116"}[self.value]
+
+    @property
+    def decimals_at_bakong(self) -> int:
+        """How many decimals the Bakong and KHQR side may write."""
+        return {"USD": 2, "KHR": 0}[self.value]
+
+
+def minor_from_major(major: Decimal | str | float, currency: Currency) -> int:
+    """Convert an amount as Bakong writes it (major units) to minor units, exactly or not at all.
+
+    A float is read by its shortest decimal form, which is what its sender wrote.
+    Errors: `BadAmount` when it is no finite number, negative, too fine or too large.
+    """
+    amount = _decimal(major)
+    if not amount.is_finite() or amount < 0 or amount.adjusted() > len(str(AMOUNT_MINOR_MAX)):
+        raise BadAmount("The amount is out of range.")
+    minor = amount * MINOR_PER_MAJOR
+    step = MINOR_PER_MAJOR // 10**currency.decimals_at_bakong
+    if minor % step != 0:
+        raise BadAmount(f"The amount has too many decimals for {currency}.")
+    if minor > AMOUNT_MINOR_MAX:
+        raise BadAmount("The amount is out of range.")
+    return int(minor)
+
+
+def major_from_minor(amount_minor: int, currency: Currency) -> float | int:
+    """Convert to the JSON number Bakong shows: dollars as a float, whole riel as an integer."""
+    if currency is Currency.KHR and amount_minor % MINOR_PER_MAJOR == 0:
+        return amount_minor // MINOR_PER_MAJOR
+    return amount_minor / MINOR_PER_MAJOR
+
+
+def _decimal(major: Decimal | str | float) -> Decimal:
+    try:
+        return Decimal(repr(major) if isinstance(major, float) else major)
+    except (InvalidOperation, ValueError, TypeError) as error:
+        raise BadAmount("The amount is not a number.") from error
