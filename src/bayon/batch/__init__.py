@@ -1,0 +1,15 @@
+"""Batches: how many commands share one commit, and how the same command is answered twice alike."""
+
+from bayon.batch.answers import Key, KeyReused, Reply, Request, answer_all, answer_once
+from bayon.batch.engine import Batcher, Sizes
+
+__all__ = [
+    "Batcher",
+    "Key",
+    "KeyReused",
+    "Reply",
+    "Request",
+    "Sizes",
+    "answer_all",
+    "answer_once",
+]

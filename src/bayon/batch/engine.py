@@ -1,0 +1,103 @@
+"""The engine: callers put a command and await its result; what waits goes together.
+
+While one batch runs, the next forms. There is no timer: alone, a command is a batch of one; under
+load batches grow by themselves. A command that breaks its batch is found by bisection and fails
+alone. Knows no money and no SQL: `run` does the work, for writes in one transaction, for reads in
+one query.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from bayon.errors import Unavailable
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+@dataclass
+class Sizes:
+    """How large batches have been: for metrics and the bench."""
+
+    batches: int = 0
+    commands: int = 0
+    largest: int = 0
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=1_000))
+
+    def add(self, size: int) -> None:
+        """Count one batch."""
+        self.batches += 1
+        self.commands += size
+        self.largest = max(self.largest, size)
+        self.recent.append(size)
+
+
+class Batcher(Generic[C, R]):
+    """One queue and at most one batch on its way.
+
+    `run` gets the commands in order and returns one result each; a result that is an exception is
+    raised to its own caller only.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]], *, size_max: int
+    ) -> None:
+        self._run: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]] = run
+        self._size_max: int = size_max
+        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self.sizes: Sizes = Sizes()
+
+    async def submit(self, command: C) -> R:
+        """Put a command and wait for its result; giving up waiting does not take it back."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        if self._running is None:
+            self._running = asyncio.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            # Whoever became ready in the same turn of the loop rides along.
+            await asyncio.sleep(0)
+            while self._waiting:
+                size = min(len(self._waiting), self._size_max)
+                batch = [self._waiting.popleft() for _ in range(size)]
+                self.sizes.add(size)
+                await self._settle(batch)
+        finally:
+            self._running = None
+
+    async def _settle(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._run([command for command, _ in batch])
+        except Unavailable as error:
+            for _, future in batch:
+                _tell(future, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one command's own
+            await self._settle_halves(batch, error)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                _tell(future, result)
+
+    async def _settle_halves(
+        self, batch: Sequence[tuple[C, asyncio.Future[R]]], error: Exception
+    ) -> None:
+        if len(batch) == 1:
+            _tell(batch[0][1], error)
+            return
+        middle = len(batch) // 2
+        await self._settle(batch[:middle])
+        await self._settle(batch[middle:])
+
+
+def _tell(future: asyncio.Future[R], result: R | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -1,0 +1,251 @@
+"""The database: the pool, transactions that may run again, migrations, and the sandbox's clock.
+
+A transaction is a function of a `Tx`; it can run again on 40001 and 40P01, so it does nothing
+outside the database. Doors and batches begin transactions, verbs never do. Statements are literals
+(`LiteralString`, so that putting text into SQL is a type error) and live in each room's `store.py`;
+those here are on the schema `cellar`.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from importlib import resources
+from typing import Any, Final, Literal, LiteralString, TypeVar
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.protocol.record import Record
+
+from bayon.clock import Clock
+from bayon.errors import Conflict, Unavailable
+
+T = TypeVar("T")
+Connection = asyncpg.Connection[Record] | PoolConnectionProxy[Record]
+Isolation = Literal["read_committed", "repeatable_read"]
+
+ATTEMPTS_MAX: Final = 20
+BACKOFF_S: Final = 0.005
+CONNECT_TIMEOUT_S: Final = 10.0
+STATEMENT_TIMEOUT_S: Final = 60.0
+CLOCK_AGE_S_MAX: Final = 1.0
+
+AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+)
+"""What asyncpg raises when the server is gone, going or not there yet."""
+
+log = structlog.get_logger()
+
+
+class RunAgain(Exception):
+    """Somebody committed first what this transaction would write: run it again on their state."""
+
+
+class ClockGoesForward(Conflict):
+    """The sandbox's clock moves only forward."""
+
+    code = "clock_goes_forward"
+
+
+class Tx:
+    """One transaction, or one read: the only thing that sends statements."""
+
+    __slots__: tuple[str, ...] = ("_connection", "_journal")
+
+    def __init__(
+        self, connection: Connection, journal: list[tuple[str, tuple[object, ...]]] | None
+    ) -> None:
+        self._connection: Connection = connection
+        self._journal: list[tuple[str, tuple[object, ...]]] | None = journal
+
+    async def rows(self, sql: LiteralString, *args: object) -> Sequence[Record]:
+        """Run one statement and fetch all its rows."""
+        if self._journal is not None:
+            self._journal.append((sql, args))
+        return await self._connection.fetch(sql, *args)
+
+    async def row(self, sql: LiteralString, *args: object) -> Record | None:
+        """Run one statement and fetch its first row, if any."""
+        found = await self.rows(sql, *args)
+        return found[0] if found else None
+
+    async def value(self, sql: LiteralString, *args: object) -> Any:  # noqa: ANN401 - a column's type
+        """Run one statement and fetch the first column of its first row, None without a row."""
+        found = await self.row(sql, *args)
+        return found[0] if found else None
+
+    async def run(self, sql: LiteralString, *args: object) -> None:
+        """Run one statement that answers nothing of interest."""
+        await self.rows(sql, *args)
+
+
+class Database:
+    """A pool of connections. `journal`, when set, records every statement (tests, bench)."""
+
+    def __init__(self, pool: "asyncpg.Pool[Record]") -> None:
+        self._pool: asyncpg.Pool[Record] = pool
+        self._clock: Clock = Clock()
+        self._clock_read_at: float = float("-inf")
+        self.journal: list[tuple[str, tuple[object, ...]]] | None = None
+
+    @classmethod
+    async def connect(cls, url: str, *, size_max: int = 12) -> "Database":
+        """Open a pool. Errors: `Unavailable` when the server is not there."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size_max,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=STATEMENT_TIMEOUT_S,
+                reset=_keep,
+                server_settings={"application_name": "bayon", "timezone": "UTC", "jit": "off"},
+            )
+        except AWAY as error:
+            raise Unavailable("The database is away.", error=type(error).__name__) from error
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Close the pool, at once if it will not close by itself within five seconds."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except (*AWAY, asyncpg.PostgresError):
+            self._pool.terminate()
+
+    async def transaction(
+        self, work: Callable[[Tx], Awaitable[T]], *, isolation: Isolation = "read_committed"
+    ) -> T:
+        """Run `work` in a transaction and commit; run it again when the database or it asks so.
+
+        Errors: what `work` raises (after a rollback), `Unavailable` when the server is away.
+        """
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                async with (
+                    self._connection() as connection,
+                    connection.transaction(isolation=isolation),
+                ):
+                    return await work(Tx(connection, self.journal))
+            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, RunAgain):
+                await asyncio.sleep(random.uniform(0, BACKOFF_S * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries, guards nothing
+        raise Unavailable("The database is too busy.", attempt=ATTEMPTS_MAX)
+
+    async def read(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run `work`, a single reading statement, without a transaction around it."""
+        async with self._connection() as connection:
+            return await work(Tx(connection, self.journal))
+
+    async def clock(self) -> Clock:
+        """Tell the clock, read from the database at most once a second."""
+        if time.monotonic() - self._clock_read_at > CLOCK_AGE_S_MAX:
+            self._clock = await self.read(read_clock)
+            self._clock_read_at = time.monotonic()
+        return self._clock
+
+    def forget_clock(self) -> None:
+        """Read the clock anew at the next question; called by who has just moved it."""
+        self._clock_read_at = float("-inf")
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Connection]:
+        try:
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                yield connection
+        except AWAY as error:
+            raise Unavailable("The database is away.", error=type(error).__name__) from error
+
+
+async def _keep(_connection: Connection) -> None:
+    """Keep a connection as it is between uses: no statement of ours leaves state in its session."""
+
+
+async def read_clock(tx: Tx) -> Clock:
+    """Read the clock, inside a transaction that needs it."""
+    offset_s: float = await tx.value("SELECT offset_s FROM cellar.clock") or 0.0
+    return Clock(timedelta(seconds=offset_s))
+
+
+async def advance_clock(tx: Tx, *, advance_s: float) -> Clock:
+    """Move the sandbox's clock forward. Errors: `ClockGoesForward`."""
+    if not 0 <= advance_s <= timedelta(days=36_500).total_seconds():
+        raise ClockGoesForward
+    offset_s: float = await tx.value(
+        "UPDATE cellar.clock SET offset_s = offset_s + $1::float8 RETURNING offset_s", advance_s
+    )
+    return Clock(timedelta(seconds=offset_s))
+
+
+async def keep_secret(tx: Tx, *, name: str, value: str) -> str:
+    """Keep a generated secret of the sandbox under its name; the first one kept stays.
+
+    Returns the one that is kept. Locks its row.
+    """
+    kept: str = await tx.value(
+        """
+        INSERT INTO cellar.secret (name, value) VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET value = cellar.secret.value
+        RETURNING value
+        """,
+        name,
+        value,
+    )
+    return kept
+
+
+async def migrate(db: Database) -> list[str]:
+    """Bring the schema up to date; returns the names of the migrations applied.
+
+    Safe when many start at once: each locks the same row first. Forward only.
+    """
+    await _open_cellar(db)
+    folder = resources.files("bayon") / "schema"
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    applied = [name for name in names if await db.transaction(_apply(name, folder / name))]
+    for name in applied:
+        log.info("migrated", migration=name)
+    return applied
+
+
+def _apply(name: str, file: Any) -> Callable[[Tx], Awaitable[bool]]:  # noqa: ANN401 - a Traversable
+    async def work(tx: Tx) -> bool:
+        await tx.run("SELECT FROM cellar.migration_lock FOR UPDATE")
+        if await tx.value("SELECT true FROM cellar.migration WHERE name = $1", name):
+            return False
+        for statement in _statements(file.read_text(encoding="utf-8")):
+            await tx.run(statement)
+        await tx.run("INSERT INTO cellar.migration (name) VALUES ($1)", name)
+        return True
+
+    return work
+
+
+def _statements(text: str) -> list[LiteralString]:
+    """Cut a migration into its statements: each ends with `;` at a line's end."""
+    bare = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    return [part.strip() for part in bare.split(";\n") if part.strip(" ;\n")]  # pyright: ignore[reportReturnType] - our own files are literals too
+
+
+async def _open_cellar(db: Database) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.run("CREATE SCHEMA IF NOT EXISTS cellar")
+        await tx.run("CREATE TABLE IF NOT EXISTS cellar.migration (name text PRIMARY KEY)")
+        await tx.run("CREATE TABLE IF NOT EXISTS cellar.migration_lock (one int PRIMARY KEY)")
+        await tx.run("INSERT INTO cellar.migration_lock VALUES (1) ON CONFLICT DO NOTHING")
+
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            return await db.transaction(work)
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+            await asyncio.sleep(BACKOFF_S)  # IF NOT EXISTS still collides when two run at once
+    raise Unavailable("The database is too busy.", attempt=ATTEMPTS_MAX)

@@ -1,0 +1,76 @@
+"""The ledger's nouns, frozen. Every amount is a positive integer of minor units."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from bayon.money import Currency
+
+AccountKind = Literal["customer", "system"]
+HoldState = Literal["open", "captured", "released", "expired"]
+
+
+class Decline(StrEnum):
+    """Why the ledger says no, in the order of its guards. A value, not an error."""
+
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    ACCOUNTS_MUST_DIFFER = "accounts_must_differ"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    HOLD_NOT_FOUND = "hold_not_found"
+    HOLD_NOT_OPEN = "hold_not_open"
+    EXCEEDS_HOLD = "exceeds_hold"
+    HOLD_NOT_DUE = "hold_not_due"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A ledger account. A customer account is never overdrawn; a system account has no limit."""
+
+    id: UUID
+    currency: Currency
+    kind: AccountKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Balance:
+    """What an account has: `posted` for good, `held` of it reserved."""
+
+    posted_minor: int
+    held_minor: int
+
+    @property
+    def available_minor(self) -> int:
+        """What may still be spent."""
+        return self.posted_minor - self.held_minor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transfer:
+    """One amount from a debit to a credit account. Never changed, never deleted."""
+
+    id: UUID
+    debit_account_id: UUID
+    credit_account_id: UUID
+    amount_minor: int
+    cause_id: UUID
+    hold_id: UUID | None
+    created_at: datetime
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """Funds reserved, not yet moved. `open_minor` is what is still reserved of `amount_minor`."""
+
+    id: UUID
+    account_id: UUID
+    amount_minor: int
+    open_minor: int
+    state: HoldState
+    cause_id: UUID
+    created_at: datetime
+    expires_at: datetime | None

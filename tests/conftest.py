@@ -1,0 +1,86 @@
+"""Fixtures: one real PostgreSQL a session, one fresh database a test, checked after it."""
+
+import secrets
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from bayon import ledger
+from bayon.db import Database, migrate
+from bayon.postgres import EmbeddedPostgres
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running PostgreSQL in which databases can be made by cloning a migrated template."""
+
+    url: str
+    template: str
+
+    async def clone(self) -> str:
+        """Make a fresh, migrated database; returns its URL."""
+        name = f"test_{secrets.token_hex(6)}"
+        await self.run(f"CREATE DATABASE {name} TEMPLATE {self.template} STRATEGY FILE_COPY")
+        return database_url(self.url, name)
+
+    async def drop(self, url: str) -> None:
+        """Drop a database made by `clone`."""
+        name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
+        await self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def run(self, sql: str) -> None:
+        """Run one statement on the server itself."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+
+def database_url(url: str, name: str) -> str:
+    """Name another database of the same server."""
+    head, mark, query = url.partition("?")
+    return head.rsplit("/", 1)[0] + "/" + name + mark + query
+
+
+@pytest.fixture(scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server]:
+    """Start the embedded PostgreSQL once and migrate a template."""
+    embedded = EmbeddedPostgres(tmp_path_factory.mktemp("data"))
+    url = await embedded.start()
+    made = Server(url=url, template="template_bayon")
+    await made.run(f"CREATE DATABASE {made.template}")
+    template = await Database.connect(database_url(url, made.template))
+    await migrate(template)
+    await template.close()
+    yield made
+    await embedded.stop()
+
+
+@pytest.fixture
+async def database(server: Server) -> AsyncGenerator[str]:
+    """Make a fresh database; when the test is over its invariants must hold."""
+    url = await server.clone()
+    yield url
+    db = await Database.connect(url, size_max=4)
+    found = await db.transaction(ledger.check, isolation="repeatable_read")
+    assert found == []
+    await db.close()
+    await server.drop(url)
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncGenerator[Database]:
+    """Connect to the test's own database."""
+    opened = await Database.connect(database)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Name a folder that does not exist yet."""
+    return tmp_path / "data"
