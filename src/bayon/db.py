@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib import resources
-from typing import Any, Final, Literal, LiteralString, TypeVar
+from typing import Any, Final, Literal, LiteralString, TypeAlias, TypeVar
 
 import asyncpg
 import structlog
@@ -24,7 +24,7 @@ from bayon.clock import Clock
 from bayon.errors import Conflict, Unavailable
 
 T = TypeVar("T")
-Connection = asyncpg.Connection[Record] | PoolConnectionProxy[Record]
+Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
 Isolation = Literal["read_committed", "repeatable_read"]
 
 ATTEMPTS_MAX: Final = 20

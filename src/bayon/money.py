@@ -57,10 +57,8 @@ def minor_from_major(major: Decimal | str | float, currency: Currency) -> int:
     return int(minor)
 
 
-def major_from_minor(amount_minor: int, currency: Currency) -> float | int:
-    """Convert to the JSON number Bakong shows: dollars as a float, whole riel as an integer."""
-    if currency is Currency.KHR and amount_minor % MINOR_PER_MAJOR == 0:
-        return amount_minor // MINOR_PER_MAJOR
+def major_from_minor(amount_minor: int) -> float:
+    """Convert to the JSON number Bakong shows: `1.0` for a dollar."""
     return amount_minor / MINOR_PER_MAJOR
 
 

@@ -90,6 +90,16 @@ async def open_account(tx: Tx, commands: Sequence[OpenAccount], *, now: datetime
     return await store.insert_accounts(tx, wanted, names=names, slots=SLOTS, created_at=now)
 
 
+async def named_accounts(tx: Tx, names: Sequence[str]) -> dict[str, Account]:
+    """Find system accounts by name; what is not open is not in the answer. Locks nothing."""
+    return await store.named_accounts(tx, names)
+
+
+async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[int]]:
+    """Tell for each cause the amounts (minor units) of its transfers, in order. Locks nothing."""
+    return await store.moved(tx, cause_ids)
+
+
 async def balance(tx: Tx, account_ids: Sequence[UUID]) -> list[Balance | None]:
     """Tell balances, None where there is no such account. Locks nothing."""
     found = await store.balances(tx, account_ids)

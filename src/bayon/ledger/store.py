@@ -51,6 +51,26 @@ async def insert_accounts(
     return [kept[names[account.id] or account.id] for account in accounts]
 
 
+async def named_accounts(tx: Tx, names: Sequence[str]) -> dict[str, Account]:
+    """Find system accounts by name. Locks nothing."""
+    rows = await tx.rows(
+        "SELECT id, currency, kind, name FROM ledger.account WHERE name = ANY($1::text[])", names
+    )
+    return {row["name"]: _account(row) for row in rows}
+
+
+async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[int]]:
+    """Tell for each cause the amounts it moved, in order."""
+    rows = await tx.rows(
+        """
+        SELECT cause_id, array_agg(amount_minor ORDER BY id) AS amounts
+        FROM ledger.transfer WHERE cause_id = ANY($1::uuid[]) GROUP BY cause_id
+        """,
+        cause_ids,
+    )
+    return {row["cause_id"]: row["amounts"] for row in rows}
+
+
 async def balances(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, Balance]:
     """Tell balances, slots added up."""
     rows = await tx.rows(

@@ -42,6 +42,8 @@ CREATE INDEX transfer_debit ON ledger.transfer (debit_account_id, id);
 
 CREATE INDEX transfer_credit ON ledger.transfer (credit_account_id, id);
 
+CREATE INDEX transfer_cause ON ledger.transfer (cause_id);
+
 CREATE TABLE ledger.hold (
     id uuid PRIMARY KEY,
     account_id uuid NOT NULL REFERENCES ledger.account,

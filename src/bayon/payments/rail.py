@@ -1,0 +1,102 @@
+"""The rail: what a process needs to move payments and to tell their status, wired once.
+
+One batcher for paying, one for asking by MD5; a worker for what is pending; a watch for who waits.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from bayon.batch import Batcher, Reply, Request, answer_all
+from bayon.db import Database, Tx
+from bayon.errors import BayonError
+from bayon.payments.complete import complete_due
+from bayon.payments.integrators import forget_unsent
+from bayon.payments.model import Pay, Payment
+from bayon.payments.pay import pay
+from bayon.payments.status import Watch, by_md5
+from bayon.seal import Sealer
+from bayon.work import Worker
+
+PENDING_POLL_S: Final = 0.2
+WATCH_POLL_S: Final = 0.2
+UNSENT_POLL_S: Final = 30.0
+DUE_LIMIT: Final = 200
+
+
+class Rail:
+    """Payments of one process."""
+
+    def __init__(self, db: Database, sealer: Sealer, *, batch_size_max: int = 500) -> None:
+        self._db: Database = db
+        self._sealer: Sealer = sealer
+        self.watch: Watch = Watch()
+        self.paying: Batcher[Request[Pay, Payment], Reply[Payment]] = Batcher(
+            self._pay, size_max=batch_size_max
+        )
+        self.asking: Batcher[str, Payment | None] = Batcher(self._ask, size_max=batch_size_max)
+        self._completing: Worker = Worker("payments due", self._complete, poll_s=PENDING_POLL_S)
+        self._watching: Worker = Worker("payments watched", self._look, poll_s=WATCH_POLL_S)
+        self._forgetting: Worker = Worker("mail unsent", self._forget, poll_s=UNSENT_POLL_S)
+
+    async def pay(self, request: Request[Pay, Payment]) -> Reply[Payment]:
+        """Pay, together with whoever pays now. Errors: as `pay.pay`, and `KeyReused`."""
+        reply = await self.paying.submit(request)
+        if reply.outcome is not None and reply.outcome.state == "pending":
+            self._completing.nudge()
+        return reply
+
+    async def status_by_md5(self, md5: str, *, wait_s: float = 0.0) -> Payment | None:
+        """Tell the payment of an MD5, at once or as soon as it is final within `wait_s`."""
+        if wait_s <= 0:
+            return await self.asking.submit(md5)
+        event = self.watch.add(md5.lower())
+        try:
+            found = await self.asking.submit(md5)
+            if found is not None:
+                return found
+            await asyncio.wait_for(event.wait(), wait_s)
+        except TimeoutError:
+            return None
+        finally:
+            self.watch.remove(md5.lower(), event)
+        return await self.asking.submit(md5)
+
+    async def watch_others(self) -> None:
+        """Wake waiters when another process has made their payment. Runs until cancelled."""
+        await self._watching.run()
+
+    async def work(self) -> None:
+        """Complete what is due, and free what was left half done. Runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._completing.run())
+            group.create_task(self._forgetting.run())
+
+    async def _pay(
+        self, requests: Sequence[Request[Pay, Payment]]
+    ) -> list[Reply[Payment] | BayonError]:
+        async def work(tx: Tx) -> list[Reply[Payment] | BayonError]:
+            return await answer_all(tx, requests, verb=pay, sealer=self._sealer)
+
+        replies = await self._db.transaction(work)
+        self.watch.wake(reply.outcome for reply in replies if isinstance(reply, Reply))
+        return replies
+
+    async def _ask(self, md5s: Sequence[str]) -> list[Payment | None]:
+        return await self._db.read(lambda tx: by_md5(tx, md5s))
+
+    async def _complete(self) -> int:
+        now = (await self._db.clock()).now()
+        done = await self._db.transaction(lambda tx: complete_due(tx, now=now, limit=DUE_LIMIT))
+        self.watch.wake(done)
+        return len(done)
+
+    async def _look(self) -> int:
+        if md5s := self.watch.md5s:
+            self.watch.wake(await self._ask(md5s))
+        return 0
+
+    async def _forget(self) -> int:
+        now = (await self._db.clock()).now()
+        await self._db.transaction(lambda tx: forget_unsent(tx, now=now))
+        return 0

@@ -1,0 +1,506 @@
+"""Every statement on the schema `payments`. Those that write many rows take arrays, sorted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from bayon.db import Tx
+from bayon.ids import uuid7
+from bayon.money import Currency
+from bayon.payments.model import Account, Decline, Deeplink, Participant, Payment
+
+_PAYMENT: Final[LiteralString] = """
+    p.id, p.hash, p.md5, p.qr_kind, p.from_account_id, p.from_participant_id, p.to_account_id,
+    p.to_participant_id, p.currency, p.amount_minor, p.description, p.instruction_ref,
+    p.external_ref, p.receiver_bank, p.receiver_bank_account, p.state, p.decline_reason,
+    p.created_at, p.acknowledged_at, p.refunded_at, p.hold_id, p.due_at, p.due_state
+"""
+_INSERTED: Final = (
+    *("id", "hash", "md5", "qr_kind", "from_account_id", "from_participant_id"),
+    *("to_account_id", "to_participant_id", "currency", "amount_minor", "description"),
+    *("instruction_ref", "external_ref", "receiver_bank", "receiver_bank_account", "state"),
+    *("decline_reason", "created_at", "acknowledged_at", "hold_id", "due_at", "due_state"),
+)
+_UPDATED: Final = ("id", "state", "acknowledged_at", "refunded_at", "due_at", "due_state")
+
+
+async def insert_participant(tx: Tx, participant: Participant, *, created_at: datetime) -> bool:
+    """Insert a participant; False when its code is taken."""
+    return bool(
+        await tx.value(
+            """
+            INSERT INTO payments.participant (id, code, name, created_at)
+            VALUES ($1, $2, $3, $4) ON CONFLICT (code) DO NOTHING RETURNING true
+            """,
+            participant.id,
+            participant.code,
+            participant.name,
+            created_at,
+        )
+    )
+
+
+async def participants(tx: Tx) -> list[Participant]:
+    """List participants by code."""
+    rows = await tx.rows("SELECT id, code, name FROM payments.participant ORDER BY code")
+    return [Participant(**dict(row)) for row in rows]
+
+
+async def insert_account(tx: Tx, account: Account, *, created_at: datetime) -> bool:
+    """Insert an account; False when its id is taken."""
+    return bool(
+        await tx.value(
+            """
+            INSERT INTO payments.account (account_id, participant_id, name, usd_account_id,
+                khr_account_id, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account_id) DO NOTHING RETURNING true
+            """,
+            account.account_id,
+            account.participant_id,
+            account.name,
+            account.ledger_ids.get(Currency.USD),
+            account.ledger_ids.get(Currency.KHR),
+            created_at,
+        )
+    )
+
+
+async def accounts(tx: Tx, account_ids: Sequence[str]) -> dict[str, Account]:
+    """Find accounts by id. Locks nothing: what is read here never changes."""
+    rows = await tx.rows(
+        """
+        SELECT a.account_id, a.participant_id, participant.name AS participant_name, a.name,
+            a.usd_account_id, a.khr_account_id
+        FROM payments.account AS a
+        JOIN payments.participant ON participant.id = a.participant_id
+        WHERE a.account_id = ANY($1::text[])
+        """,
+        account_ids,
+    )
+    return {row["account_id"]: _account(row) for row in rows}
+
+
+async def claim_qrs(tx: Tx, md5s: Sequence[bytes]) -> set[bytes]:
+    """Claim dynamic QRs; returns those that were free. Waits for who is claiming one of them."""
+    rows = await tx.rows(
+        """
+        INSERT INTO payments.qr_claim (md5) SELECT unnest($1::bytea[])
+        ON CONFLICT DO NOTHING RETURNING md5
+        """,
+        md5s,
+    )
+    return {row["md5"] for row in rows}
+
+
+async def release_qrs(tx: Tx, md5s: Sequence[bytes]) -> None:
+    """Free dynamic QRs whose payment came to nothing."""
+    await tx.run("DELETE FROM payments.qr_claim WHERE md5 = ANY($1::bytea[])", md5s)
+
+
+async def insert_payments(tx: Tx, payments: Sequence[Payment]) -> None:
+    """Insert payments and number them in order. Locks the counter until the commit."""
+    await tx.run(
+        """
+        WITH counted AS (
+            UPDATE payments.counter SET seq = seq + cardinality($1::uuid[])
+            RETURNING seq - cardinality($1::uuid[]) AS before
+        )
+        INSERT INTO payments.payment (seq, id, hash, md5, qr_kind, from_account_id,
+            from_participant_id, to_account_id, to_participant_id, currency, amount_minor,
+            description, instruction_ref, external_ref, receiver_bank, receiver_bank_account,
+            state, decline_reason, created_at, acknowledged_at, hold_id, due_at, due_state)
+        SELECT counted.before + new.place, new.id, new.hash, new.md5, new.qr_kind,
+            new.from_account_id, new.from_participant_id, new.to_account_id,
+            new.to_participant_id, new.currency, new.amount_minor, new.description,
+            new.instruction_ref, new.external_ref, new.receiver_bank, new.receiver_bank_account,
+            new.state, new.decline_reason, new.created_at, new.acknowledged_at, new.hold_id,
+            new.due_at, new.due_state
+        FROM counted, unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::text[], $5::text[],
+            $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::bigint[], $11::text[],
+            $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+            $18::timestamptz[], $19::timestamptz[], $20::uuid[], $21::timestamptz[], $22::text[])
+            WITH ORDINALITY AS new (id, hash, md5, qr_kind, from_account_id,
+            from_participant_id, to_account_id, to_participant_id, currency, amount_minor,
+            description, instruction_ref, external_ref, receiver_bank, receiver_bank_account,
+            state, decline_reason, created_at, acknowledged_at, hold_id, due_at, due_state, place)
+        """,
+        *_arrays(payments, _INSERTED),
+    )
+
+
+async def lock_payments(tx: Tx, hashes: Sequence[bytes]) -> list[Payment]:
+    """Lock payments by id."""
+    rows = await tx.rows(
+        "SELECT"
+        + _PAYMENT
+        + "FROM payments.payment AS p WHERE p.hash = ANY($1::bytea[]) ORDER BY p.id FOR UPDATE",
+        hashes,
+    )
+    return [_payment(row) for row in rows]
+
+
+async def claim_due_payments(tx: Tx, *, now: datetime, limit: int) -> list[Payment]:
+    """Lock pending payments that are due, the oldest first, skipping those locked already."""
+    rows = await tx.rows(
+        "SELECT"
+        + _PAYMENT
+        + """
+        FROM payments.payment AS p WHERE p.state = 'pending' AND p.due_at <= $1
+        ORDER BY p.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        """,
+        now,
+        limit,
+    )
+    return [_payment(row) for row in rows]
+
+
+async def update_payments(tx: Tx, payments: Sequence[Payment]) -> None:
+    """Write how payments stand now; they are locked."""
+    await tx.run(
+        """
+        UPDATE payments.payment AS p
+        SET state = new.state, acknowledged_at = new.acknowledged_at,
+            refunded_at = new.refunded_at, due_at = new.due_at, due_state = new.due_state
+        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[],
+            $5::timestamptz[], $6::text[])
+            AS new (id, state, acknowledged_at, refunded_at, due_at, due_state)
+        WHERE p.id = new.id
+        """,
+        *_arrays(payments, _UPDATED),
+    )
+
+
+async def newest_by_md5(tx: Tx, md5s: Sequence[bytes]) -> dict[bytes, Payment]:
+    """Find for each MD5 the newest payment that succeeded, else the newest that failed."""
+    rows = await tx.rows(
+        "SELECT"
+        + _PAYMENT
+        + """
+        FROM unnest($1::bytea[]) AS asked (md5)
+        CROSS JOIN LATERAL (
+            (SELECT * FROM payments.payment WHERE md5 = asked.md5 AND state = 'succeeded'
+             ORDER BY seq DESC LIMIT 1)
+            UNION ALL
+            (SELECT * FROM payments.payment WHERE md5 = asked.md5 AND state = 'failed'
+             ORDER BY seq DESC LIMIT 1)
+            LIMIT 1
+        ) AS p
+        """,
+        md5s,
+    )
+    return {row["md5"]: _payment(row) for row in rows}
+
+
+async def newest_by_hash(tx: Tx, hashes: Sequence[bytes]) -> dict[bytes, Payment]:
+    """Find payments by hash that succeeded or failed."""
+    rows = await tx.rows(
+        "SELECT"
+        + _PAYMENT
+        + """
+        FROM payments.payment AS p
+        WHERE p.hash = ANY($1::bytea[]) AND p.state IN ('succeeded', 'failed')
+        """,
+        hashes,
+    )
+    return {row["hash"]: _payment(row) for row in rows}
+
+
+async def newest_by_short_hash(
+    tx: Tx, *, low: bytes, high: bytes, amount_minor: int, currency: Currency
+) -> Payment | None:
+    """Find the newest payment whose hash lies in a range: succeeded before failed."""
+    row = await tx.row(
+        "SELECT"
+        + _PAYMENT
+        + """
+        FROM payments.payment AS p
+        WHERE p.hash BETWEEN $1 AND $2 AND p.amount_minor = $3 AND p.currency = $4
+            AND p.state IN ('succeeded', 'failed')
+        ORDER BY p.state DESC, p.seq DESC LIMIT 1
+        """,
+        low,
+        high,
+        amount_minor,
+        currency.value,
+    )
+    return _payment(row) if row else None
+
+
+async def newest_by_instruction_ref(tx: Tx, ref: str) -> Payment | None:
+    """Find the newest payment with this instruction reference: succeeded before failed."""
+    row = await tx.row(
+        "SELECT"
+        + _PAYMENT
+        + """
+        FROM payments.payment AS p
+        WHERE p.instruction_ref = $1 AND p.state IN ('succeeded', 'failed')
+        ORDER BY p.state DESC, p.seq DESC LIMIT 1
+        """,
+        ref,
+    )
+    return _payment(row) if row else None
+
+
+async def newest_by_external_ref(tx: Tx, ref: str) -> Payment | None:
+    """Find the newest payment with this external reference: succeeded before failed."""
+    row = await tx.row(
+        "SELECT"
+        + _PAYMENT
+        + """
+        FROM payments.payment AS p
+        WHERE p.external_ref = $1 AND p.state IN ('succeeded', 'failed')
+        ORDER BY p.state DESC, p.seq DESC LIMIT 1
+        """,
+        ref,
+    )
+    return _payment(row) if row else None
+
+
+async def page(
+    tx: Tx,
+    *,
+    participant_id: UUID,
+    account_id: str | None,
+    direction: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    before_seq: int,
+    limit: int,
+) -> list[tuple[int, Payment]]:
+    """List a participant's payments, newest first, from below a seq; each with its seq.
+
+    Both directions are read by their own index and merged, so that a page costs the same wherever
+    it lies. Incoming payments are shown once they succeeded; a decline is its payer's business.
+    """
+    rows = await tx.rows(
+        "SELECT p.seq,"
+        + _PAYMENT
+        + """
+        FROM (
+            (SELECT * FROM payments.payment
+             WHERE from_participant_id = $1 AND seq < $2 AND $3::bool
+                AND ($4::text IS NULL OR from_account_id = $4)
+                AND created_at BETWEEN $5 AND $6
+             ORDER BY seq DESC LIMIT $7)
+            UNION
+            (SELECT * FROM payments.payment
+             WHERE to_participant_id = $1 AND seq < $2 AND $8::bool AND state = 'succeeded'
+                AND ($4::text IS NULL OR to_account_id = $4)
+                AND created_at BETWEEN $5 AND $6
+             ORDER BY seq DESC LIMIT $7)
+        ) AS p
+        ORDER BY p.seq DESC LIMIT $7
+        """,
+        participant_id,
+        before_seq,
+        direction != "incoming",
+        account_id,
+        since or datetime.fromisoformat("1970-01-01T00:00:00+00:00"),
+        until or datetime.fromisoformat("9999-01-01T00:00:00+00:00"),
+        limit,
+        direction != "outgoing",
+    )
+    return [(row["seq"], _payment(row)) for row in rows]
+
+
+async def insert_deeplink(tx: Tx, deeplink: Deeplink) -> None:
+    """Insert a deeplink."""
+    await tx.run(
+        """
+        INSERT INTO payments.deeplink (slug, qr, app_name, app_icon_url, app_callback_url,
+            created_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        deeplink.slug,
+        deeplink.qr,
+        deeplink.app_name,
+        deeplink.app_icon_url,
+        deeplink.app_callback_url,
+        deeplink.created_at,
+    )
+
+
+async def deeplink(tx: Tx, slug: str) -> Deeplink | None:
+    """Find a deeplink."""
+    row = await tx.row(
+        """
+        SELECT slug, qr, app_name, app_icon_url, app_callback_url, created_at
+        FROM payments.deeplink WHERE slug = $1
+        """,
+        slug,
+    )
+    return Deeplink(**dict(row)) if row else None
+
+
+async def request_code(
+    tx: Tx,
+    *,
+    integrator_id: str,
+    email: str,
+    organization: str,
+    project: str,
+    code_digest: bytes,
+    code_expires_at: datetime,
+    now: datetime,
+) -> bool:
+    """Register an address, or give it a new code, as `sending`; False once it is verified."""
+    return bool(
+        await tx.value(
+            """
+            INSERT INTO payments.integrator AS i (id, email, organization, project, state,
+                code_digest, code_expires_at, requested_at)
+            VALUES ($1, $2, $3, $4, 'sending', $5, $6, $7)
+            ON CONFLICT (email) DO UPDATE
+            SET organization = $3, project = $4, state = 'sending', code_digest = $5,
+                code_expires_at = $6, requested_at = $7
+            WHERE i.state <> 'verified'
+            RETURNING true
+            """,
+            integrator_id,
+            email,
+            organization,
+            project,
+            code_digest,
+            code_expires_at,
+            now,
+        )
+    )
+
+
+async def code_sent(tx: Tx, *, code_digest: bytes) -> None:
+    """Note that the mail with this code is on its way: the code may be used."""
+    await tx.run(
+        "UPDATE payments.integrator SET state = 'sent' WHERE code_digest = $1", code_digest
+    )
+
+
+async def code_void(tx: Tx, *, code_digest: bytes) -> None:
+    """Forget a registration whose mail could not be sent, unless a newer code was asked for."""
+    await tx.run("DELETE FROM payments.integrator WHERE code_digest = $1", code_digest)
+
+
+async def verify_code(tx: Tx, *, code_digest: bytes, now: datetime) -> str | None:
+    """Use up a code; returns the integrator it verified."""
+    integrator_id: str | None = await tx.value(
+        """
+        UPDATE payments.integrator
+        SET state = 'verified', verified_at = $2, code_digest = NULL, code_expires_at = NULL
+        WHERE code_digest = $1 AND state = 'sent' AND code_expires_at > $2
+        RETURNING id
+        """,
+        code_digest,
+        now,
+    )
+    return integrator_id
+
+
+async def verified_integrator(tx: Tx, *, email: str) -> str | None:
+    """Find the integrator who verified this address."""
+    integrator_id: str | None = await tx.value(
+        "SELECT id FROM payments.integrator WHERE email = $1 AND state = 'verified'", email
+    )
+    return integrator_id
+
+
+async def insert_verified(tx: Tx, *, integrator_id: str, email: str, now: datetime) -> str:
+    """Register the demo's address without a mail; returns the integrator that has it."""
+    kept: str = await tx.value(
+        """
+        INSERT INTO payments.integrator AS i (id, email, organization, project, state,
+            requested_at, verified_at)
+        VALUES ($1, $2, 'Bayon', 'Sandbox', 'verified', $3, $3)
+        ON CONFLICT (email) DO UPDATE SET email = i.email
+        RETURNING id
+        """,
+        integrator_id,
+        email,
+        now,
+    )
+    return kept
+
+
+async def delete_unsent(tx: Tx, *, older_than: datetime) -> None:
+    """Free addresses whose mail was never known to have been sent: its sender died."""
+    await tx.run(
+        "DELETE FROM payments.integrator WHERE state = 'sending' AND requested_at < $1",
+        older_than,
+    )
+
+
+async def insert_mail(
+    tx: Tx, *, recipient: str, subject: str, body: str, sent_at: datetime
+) -> None:
+    """Keep a mail of the sandbox."""
+    await tx.run(
+        """
+        INSERT INTO payments.mail (id, recipient, subject, body, sent_at)
+        VALUES ($1, $2, $3, $4, $5)
+        """,
+        uuid7(),
+        recipient,
+        subject,
+        body,
+        sent_at,
+    )
+
+
+async def mail(tx: Tx, *, limit: int) -> list[tuple[str, str, str, datetime]]:
+    """List the sandbox's mail, newest first: recipient, subject, body, sent_at."""
+    rows = await tx.rows(
+        "SELECT recipient, subject, body, sent_at FROM payments.mail ORDER BY id DESC LIMIT $1",
+        limit,
+    )
+    return [(row["recipient"], row["subject"], row["body"], row["sent_at"]) for row in rows]
+
+
+async def check_claims(tx: Tx) -> list[str]:
+    """Name dynamic QRs with other than one pending or succeeded payment, or without a claim."""
+    rows = await tx.rows(
+        """
+        WITH occupied AS (
+            SELECT md5, count(*) AS payments FROM payments.payment
+            WHERE qr_kind = 'dynamic' AND state IN ('pending', 'succeeded') GROUP BY md5
+        )
+        SELECT encode(md5, 'hex') AS md5
+        FROM occupied FULL JOIN payments.qr_claim AS claim USING (md5)
+        WHERE occupied.payments IS DISTINCT FROM 1 OR claim.md5 IS NULL
+        """
+    )
+    return [row["md5"] for row in rows]
+
+
+async def check_page(tx: Tx, *, after: UUID | None, limit: int) -> list[Payment]:
+    """Read payments by id, from behind one on, to check them one page at a time."""
+    rows = await tx.rows(
+        "SELECT"
+        + _PAYMENT
+        + "FROM payments.payment AS p WHERE $1::uuid IS NULL OR p.id > $1 ORDER BY p.id LIMIT $2",
+        after,
+        limit,
+    )
+    return [_payment(row) for row in rows]
+
+
+def _arrays(payments: Sequence[Payment], names: Sequence[str]) -> list[list[object]]:
+    return [[getattr(payment, name) for payment in payments] for name in names]
+
+
+def _account(row: Any) -> Account:  # noqa: ANN401 - a Record, whose columns have no types
+    ids = {Currency.USD: row["usd_account_id"], Currency.KHR: row["khr_account_id"]}
+    return Account(
+        account_id=row["account_id"],
+        participant_id=row["participant_id"],
+        participant_name=row["participant_name"],
+        name=row["name"],
+        ledger_ids={currency: i for currency, i in ids.items() if i is not None},
+    )
+
+
+def _payment(row: Any) -> Payment:  # noqa: ANN401 - a Record, whose columns have no types
+    columns = dict(row)
+    columns.pop("seq", None)
+    columns["currency"] = Currency(columns["currency"])
+    if columns["decline_reason"] is not None:
+        columns["decline_reason"] = Decline(columns["decline_reason"])
+    return Payment(**columns)
