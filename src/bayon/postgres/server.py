@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import asyncpg
@@ -169,7 +169,7 @@ class EmbeddedPostgres:
                 await self._serve(self._cluster)
         except subprocess.CalledProcessError as error:
             raise self._failure("The database cannot be started.", said=error.output) from error
-        except (OSError, subprocess.SubprocessError, asyncpg.PostgresError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self._failure(f"The database cannot be started: {error}.") from error
         self._wanted = True
         return self.url
@@ -180,8 +180,10 @@ class EmbeddedPostgres:
             if shutil.disk_usage(where).free < DISK_FULL_B:
                 message = f"{message} The disk is full."
         said = said or process.log_tail(where)
-        last = said.splitlines()[-1:]  # names files and settings, never values
-        return Unavailable(" ".join([message, *last]), cluster=str(where), log_tail=said)
+        # Such lines name files and settings, never values. "Is starting up" is only what clients heard.
+        fatal = re.findall(r"(?:FATAL|PANIC|error): +(?!the database system is).*", said)
+        reason = fatal[:1] or said.splitlines()[-1:]
+        return Unavailable(" ".join([message, *reason]), cluster=str(where), log_tail=said)
 
     async def _create(self) -> Path:
         """Make a new cluster under a temporary name, then give it its own: whole or not at all."""
@@ -220,7 +222,7 @@ class EmbeddedPostgres:
             await self._end(pid)
             pid = None
         socket_dir = socket_dir or place.make_socket_dir(self._data_dir, account)
-        began = time.monotonic()
+        progress = process.Progress("postgres.waiting_for_orphans")
         while True:
             log_start_b = process.log_size_b(cluster)
             pid = pid or await self._spawn(account, cluster, socket_dir)
@@ -233,12 +235,12 @@ class EmbeddedPostgres:
                 patience = rival or pid == adopted or "pre-existing shared memory" in said
                 if not patience:
                     raise self._failure("The database does not start.", said=said) from error
-            _log.info("postgres.retrying", pid=pid)
+            progress.tell()
             pid = rival
             await asyncio.sleep(TICK_S)
         self._pid, self._url = pid, place.url(socket_dir)
         event = "postgres.adopted" if pid == adopted else "postgres.started"
-        _log.info(event, pid=pid, seconds=round(time.monotonic() - began, 3))
+        _log.info(event, pid=pid, seconds=round(progress.elapsed_s, 3))
 
     def _check_version(self, cluster: Path) -> None:
         made_by = (cluster / "PG_VERSION").read_text()[:8].strip()
