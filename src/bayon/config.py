@@ -4,6 +4,7 @@ Every setting is `BAYON_` and its name in capitals. Unknown variables and bad va
 start, with the full list of what is wrong. Units stand in the names.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ FOREIGN: Final = ("BAYON_TEST_", "BAYON_REQUIRE_ALL")
 """Variables of the test suite, which share the prefix and are none of ours."""
 
 SECRET_LENGTH_MIN: Final = 32
+WHOLE_LENGTH_MAX: Final = 18
 
 
 class BadSettings(Invalid):
@@ -87,9 +89,13 @@ class Settings:
                 values[known[name].name] = _parse(known[name], ours[name])
             except ValueError as error:
                 problems.append(_problem(name, str(error)))
+        for setting in fields(cls):
+            if (value := chosen.get(setting.name)) is not None:
+                values[setting.name] = value
+                problems += _problems(setting, value)
         if problems:
             raise BadSettings("The settings are not valid.", problems=tuple(problems))
-        return cls(**{**values, **{n: v for n, v in chosen.items() if v is not None}})  # pyright: ignore[reportArgumentType] - parsed by each field's own type
+        return cls(**values)  # pyright: ignore[reportArgumentType] - parsed by each field's own type
 
     def redacted(self) -> dict[str, str]:
         """Show every setting as it took effect, secrets as ***."""
@@ -106,6 +112,14 @@ def require(settings: Settings, *names: str) -> None:
 
 def _problem(name: str, text: str) -> Problem:
     return Problem(pointer=name, message=f"{name} {text}", code="bad_setting")
+
+
+def _problems(setting: Field[Any], value: object) -> list[Problem]:
+    try:
+        _judge(value, setting.metadata)
+    except ValueError as error:
+        return [_problem(PREFIX + setting.name.upper(), str(error))]
+    return []
 
 
 def _parse(setting: Field[Any], text: str) -> object:
@@ -136,16 +150,19 @@ def _truth(text: str) -> bool:
 
 
 def _whole(text: str) -> int:
-    if not (text.isascii() and text.lstrip("-").isdigit()):
+    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= WHOLE_LENGTH_MAX):
         raise ValueError("must be a whole number")
     return int(text)
 
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise ValueError("must be a number") from None
+    if not math.isfinite(number):
+        raise ValueError("must be a number")
+    return number
 
 
 def _text(text: str) -> str:
@@ -159,6 +176,6 @@ _READ: Final[Mapping[object, Callable[[str], object]]] = {
     int: _whole,
     float: _number,
     str: _text,
-    Path: Path,
+    Path: lambda text: Path(_text(text)),
     Secret: lambda text: Secret(_text(text)),
 }

@@ -8,7 +8,7 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import structlog
 
@@ -68,11 +68,20 @@ def configure(*, json: bool, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_first_line, *shared],
+            use_get_message=False,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
     logging.basicConfig(handlers=[handler], level="WARNING", force=True)
+
+
+def _first_line(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Keep of a library's message what it says always: no arguments, no reprs on further lines."""
+    event["event"] = str(event["event"]).strip().partition("\n")[0]
+    return event
 
 
 def _only_allowed(
@@ -88,6 +97,7 @@ def _where_it_broke(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     given: object = event.pop("exc_info", None)
+    given = cast("tuple[object, ...]", given)[1] if isinstance(given, tuple) else given
     raised = given if isinstance(given, BaseException) else sys.exc_info()[1]
     if given and raised is not None:
         event["error"] = type(raised).__name__

@@ -5,7 +5,7 @@ The Bakong and KHQR side writes riel without decimals: `decimals_at_bakong` says
 cannot be converted exactly is refused. No floats are calculated with anywhere.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +14,9 @@ from bayon.errors import Invalid
 MINOR_PER_MAJOR: Final = 100
 AMOUNT_MINOR_MAX: Final = 2**53 - 1
 """The largest amount a command may carry: what a JSON number holds exactly."""
+
+_EXACT: Final = Context(prec=40, traps=[Inexact, InvalidOperation])
+"""Calculates exactly or raises: the usual context rounds to 28 digits without a word."""
 
 
 class BadAmount(Invalid):
@@ -48,13 +51,12 @@ def minor_from_major(major: Decimal | str | float, currency: Currency) -> int:
     amount = _decimal(major)
     if not amount.is_finite() or amount < 0 or amount.adjusted() > len(str(AMOUNT_MINOR_MAX)):
         raise BadAmount("The amount is out of range.")
-    minor = amount * MINOR_PER_MAJOR
-    step = MINOR_PER_MAJOR // 10**currency.decimals_at_bakong
-    if minor % step != 0:
+    minor = _whole_minor(amount, currency)
+    if minor is None:
         raise BadAmount(f"The amount has too many decimals for {currency}.")
     if minor > AMOUNT_MINOR_MAX:
         raise BadAmount("The amount is out of range.")
-    return int(minor)
+    return minor
 
 
 def major_from_minor(amount_minor: int) -> float:
@@ -62,7 +64,18 @@ def major_from_minor(amount_minor: int) -> float:
     return amount_minor / MINOR_PER_MAJOR
 
 
+def _whole_minor(amount: Decimal, currency: Currency) -> int | None:
+    step = MINOR_PER_MAJOR // 10**currency.decimals_at_bakong
+    try:
+        minor = _EXACT.multiply(amount, MINOR_PER_MAJOR)
+    except Inexact:
+        return None
+    return None if _EXACT.remainder(minor, step) else int(minor)
+
+
 def _decimal(major: Decimal | str | float) -> Decimal:
+    if isinstance(major, bool):
+        raise BadAmount("The amount is not a number.")
     try:
         return Decimal(repr(major) if isinstance(major, float) else major)
     except (InvalidOperation, ValueError, TypeError) as error:

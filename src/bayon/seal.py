@@ -15,6 +15,7 @@ from bayon.errors import BayonError, Invalid
 
 NONCE_SIZE: Final = 12
 KEY_SIZE: Final = 32
+TAG_SIZE: Final = 16
 VERSION_MAX: Final = 255
 
 
@@ -39,10 +40,14 @@ class Sealer:
     def from_text(cls, text: str) -> "Sealer":
         """Read the keys as the setting writes them: `1:hex,2:hex`."""
         try:
-            pairs = (entry.split(":", 1) for entry in text.split(","))
-            return cls({int(version): bytes.fromhex(key) for version, key in pairs})
-        except ValueError as error:
-            raise Invalid("Sealing keys are written 1:hex,2:hex.") from error
+            pairs = [entry.split(":", 1) for entry in text.split(",")]
+            keys = {int(version): bytes.fromhex(key) for version, key in pairs}
+        except ValueError:
+            # Not from the error, whose text may tell a key.
+            raise Invalid("Sealing keys are written 1:hex,2:hex.") from None
+        if len(keys) < len(pairs):
+            raise Invalid("Sealing keys have one version each.")
+        return cls(keys)
 
     def seal(self, clear: bytes, *, context: bytes) -> bytes:
         """Seal bytes for one place."""
@@ -52,10 +57,10 @@ class Sealer:
 
     def open(self, sealed: bytes, *, context: bytes) -> bytes:
         """Open what was sealed for that place. Errors: `BadSeal`."""
-        cipher = self._ciphers.get(sealed[0]) if sealed else None
-        if cipher is None:
+        if len(sealed) < 1 + NONCE_SIZE + TAG_SIZE or sealed[0] not in self._ciphers:
             raise BadSeal
         try:
-            return cipher.decrypt(sealed[1 : 1 + NONCE_SIZE], sealed[1 + NONCE_SIZE :], context)
+            nonce, rest = sealed[1 : 1 + NONCE_SIZE], sealed[1 + NONCE_SIZE :]
+            return self._ciphers[sealed[0]].decrypt(nonce, rest, context)
         except InvalidTag as error:
             raise BadSeal from error
