@@ -24,11 +24,22 @@ PROGRESS_S = 10.0
 _log = structlog.get_logger()
 
 
-def command_of(pid: int) -> str:
-    """Read a process's command line; empty when it is dead, a zombie included."""
+def is_alive(pid: int) -> bool:
+    """Tell whether a process lives; a zombie does not."""
     if os.getpid() == 1:  # in a container, orphans become our children
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+    if not Path("/proc/self").exists():  # macOS
+        return bool(command_of(pid))
+    try:  # not by the command line: that is empty for a moment while a program is exchanged
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {b"Z", b"X"}
+
+
+def command_of(pid: int) -> str:
+    """Read a process's command line; empty when it is dead, a zombie included."""
     if Path("/proc/self").exists():
         try:
             return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")

@@ -132,13 +132,13 @@ class EmbeddedPostgres:
             if not self._wanted or self._cluster is None or self._pid is None:
                 continue
             if process.is_server(self._pid, self._cluster):
-                attempt = 0
                 process.trim_log(self._cluster)
                 continue
             attempt += 1
             _log.warning("postgres.died", pid=self._pid, attempt=attempt)
             try:
                 await self._start(may_create=False)
+                attempt = 0
             except Unavailable as error:
                 _log.warning("postgres.restart_failed", attempt=attempt, reason=error.message)
 
@@ -174,14 +174,14 @@ class EmbeddedPostgres:
         self._wanted = True
         return self.url
 
-    def _failure(self, message: str, *, said: str = "") -> Unavailable:
+    def _failure(self, message: str, *, said: str | None = None) -> Unavailable:
         where = self._cluster or self._data_dir
         with contextlib.suppress(OSError):
             if shutil.disk_usage(where).free < DISK_FULL_B:
                 message = f"{message} The disk is full."
-        said = said or process.log_tail(where)
-        # Such lines name files and settings, never values. "Is starting up" is only what clients heard.
-        fatal = re.findall(r"(?:FATAL|PANIC|error): +(?!the database system is).*", said)
+        said = process.log_tail(where) if said is None else said
+        # These name files and settings, never values. What clients were told is no reason.
+        fatal = re.findall(r"(?:FATAL|PANIC|error):\s+(?!\s|the database system is).*", said)
         reason = fatal[:1] or said.splitlines()[-1:]
         return Unavailable(" ".join([message, *reason]), cluster=str(where), log_tail=said)
 
@@ -279,7 +279,7 @@ class EmbeddedPostgres:
         """Wait until the server answers, through any recovery. _DiedError if it ends."""
         progress = process.Progress("postgres.starting")
         while not await self._answers(socket_dir):
-            if not process.command_of(pid):
+            if not process.is_alive(pid):
                 raise _DiedError
             progress.tell()
             await asyncio.sleep(0.01 if progress.elapsed_s < 1 else TICK_S)
@@ -312,7 +312,7 @@ class EmbeddedPostgres:
     async def _end(self, pid: int) -> None:
         progress = process.Progress("postgres.stopping")
         os.kill(pid, signal.SIGINT)  # fast: sessions end, a checkpoint is written
-        while process.command_of(pid):
+        while process.is_alive(pid):
             progress.tell()
             if progress.elapsed_s > SHUTDOWN_S:
                 os.kill(pid, signal.SIGQUIT)  # at once; the next start recovers
