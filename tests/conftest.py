@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from bayon import ledger
+from bayon import ledger, payments
 from bayon.db import Database, migrate
 from bayon.postgres import EmbeddedPostgres
 
@@ -66,8 +66,8 @@ async def database(server: Server) -> AsyncGenerator[str]:
     url = await server.clone()
     yield url
     db = await Database.connect(url, size_max=4)
-    found = await db.transaction(ledger.check, isolation="repeatable_read")
-    assert found == []
+    for check in (ledger.check, payments.check):
+        assert await db.transaction(check, isolation="repeatable_read") == []
     await db.close()
     await server.drop(url)
 

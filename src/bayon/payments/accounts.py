@@ -140,7 +140,8 @@ async def _funding(tx: Tx, *, now: datetime) -> dict[Currency, UUID]:
     """Find the accounts deposits come from: money that participants brought into the scheme."""
     names = {f"funding {currency}": currency for currency in Currency}
     found = await ledger.named_accounts(tx, list(names))
-    missing = [OpenAccount(currency=names[n], kind="system", name=n) for n in names.keys() - found]
+    absent = sorted(names.keys() - found)
+    missing = [OpenAccount(currency=names[n], kind="system", name=n) for n in absent]
     opened = await ledger.open_account(tx, missing, now=now) if missing else []
     return {account.currency: account.id for account in (*found.values(), *opened)}
 

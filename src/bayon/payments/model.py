@@ -172,6 +172,8 @@ def account_id_of(text: str) -> str:
     Errors: `BadAccountId` without exactly one @, longer than 32, or with characters no account has.
     """
     lowered = text.lower()
-    if len(lowered) > ACCOUNT_ID_LENGTH_MAX or not _ACCOUNT_ID.fullmatch(lowered):
+    # Judged before it is lowered too: the Kelvin sign becomes a k.
+    fits = text.isascii() and len(text) <= ACCOUNT_ID_LENGTH_MAX
+    if not fits or not _ACCOUNT_ID.fullmatch(lowered):
         raise BadAccountId
     return lowered

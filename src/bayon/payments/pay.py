@@ -16,6 +16,7 @@ from bayon.db import Tx
 from bayon.errors import BayonError
 from bayon.ids import uuid7
 from bayon.ledger import Book
+from bayon.money import AMOUNT_MINOR_MAX
 from bayon.payments import store
 from bayon.payments.model import Account, AccountNotFound, Decline, Pay, Payment
 
@@ -89,6 +90,8 @@ def _judge(
         return Decline.WRONG_CURRENCY
     if qr is not None and qr.amount_minor not in {None, command.amount_minor}:
         return Decline.AMOUNT_DIFFERS
+    if not 0 < command.amount_minor <= AMOUNT_MINOR_MAX:
+        return Decline.AMOUNT_OUT_OF_RANGE
     if qr is not None and qr.kind == "dynamic" and qr.md5 not in loaded.free_qrs:
         return Decline.QR_ALREADY_PAID
     return None

@@ -122,6 +122,6 @@ class Watch:
 def _bytes(text: str) -> bytes:
     """Read hex digits; whatever is none is found nowhere."""
     try:
-        return bytes.fromhex(text) if " " not in text else b""
+        return bytes.fromhex(text) if text.isalnum() else b""  # fromhex skips blanks of all kinds
     except ValueError:
         return b""

@@ -410,7 +410,9 @@ async def insert_verified(tx: Tx, *, integrator_id: str, email: str, now: dateti
         INSERT INTO payments.integrator AS i (id, email, organization, project, state,
             requested_at, verified_at)
         VALUES ($1, $2, 'Bayon', 'Sandbox', 'verified', $3, $3)
-        ON CONFLICT (email) DO UPDATE SET email = i.email
+        ON CONFLICT (email) DO UPDATE
+        SET state = 'verified', verified_at = coalesce(i.verified_at, $3), code_digest = NULL,
+            code_expires_at = NULL
         RETURNING id
         """,
         integrator_id,
