@@ -32,6 +32,7 @@ BACKOFF_S: Final = 0.005
 CONNECT_TIMEOUT_S: Final = 10.0
 STATEMENT_TIMEOUT_S: Final = 60.0
 CLOCK_AGE_S_MAX: Final = 1.0
+CLOCK_OFFSET_S_MAX: Final = 36_500 * 86_400.0
 
 AWAY: Final = (
     OSError,
@@ -162,6 +163,8 @@ class Database:
         try:
             async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
                 yield connection
+        except asyncpg.DataError:
+            raise  # an InterfaceError to asyncpg, but a fault of the value, not of the connection
         except AWAY as error:
             raise Unavailable("The database is away.", error=type(error).__name__) from error
 
@@ -177,12 +180,19 @@ async def read_clock(tx: Tx) -> Clock:
 
 
 async def advance_clock(tx: Tx, *, advance_s: float) -> Clock:
-    """Move the sandbox's clock forward. Errors: `ClockGoesForward`."""
-    if not 0 <= advance_s <= timedelta(days=36_500).total_seconds():
+    """Move the sandbox's clock forward, at most a century in all. Errors: `ClockGoesForward`."""
+    if not 0 <= advance_s <= CLOCK_OFFSET_S_MAX:
         raise ClockGoesForward
-    offset_s: float = await tx.value(
-        "UPDATE cellar.clock SET offset_s = offset_s + $1::float8 RETURNING offset_s", advance_s
+    offset_s: float | None = await tx.value(
+        """
+        UPDATE cellar.clock SET offset_s = offset_s + $1::float8
+        WHERE offset_s + $1::float8 <= $2 RETURNING offset_s
+        """,
+        advance_s,
+        CLOCK_OFFSET_S_MAX,
     )
+    if offset_s is None:
+        raise ClockGoesForward("The sandbox's clock goes a century ahead and no further.")
     return Clock(timedelta(seconds=offset_s))
 
 
@@ -201,6 +211,18 @@ async def keep_secret(tx: Tx, *, name: str, value: str) -> str:
         value,
     )
     return kept
+
+
+async def kept_secrets(tx: Tx) -> int:
+    """Count the generated secrets: only a sandbox's database has any."""
+    count: int = await tx.value("SELECT count(*) FROM cellar.secret")
+    return count
+
+
+async def read_secret(tx: Tx, *, name: str) -> str | None:
+    """Read a generated secret of the sandbox."""
+    value: str | None = await tx.value("SELECT value FROM cellar.secret WHERE name = $1", name)
+    return value
 
 
 async def migrate(db: Database) -> list[str]:
@@ -246,6 +268,11 @@ async def _open_cellar(db: Database) -> None:
     for _ in range(ATTEMPTS_MAX):
         try:
             return await db.transaction(work)
-        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+        except (
+            asyncpg.UniqueViolationError,
+            asyncpg.DuplicateTableError,
+            asyncpg.DuplicateSchemaError,
+            asyncpg.DuplicateObjectError,
+        ):
             await asyncio.sleep(BACKOFF_S)  # IF NOT EXISTS still collides when two run at once
     raise Unavailable("The database is too busy.", attempt=ATTEMPTS_MAX)

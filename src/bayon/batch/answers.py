@@ -39,7 +39,9 @@ class Key:
     @classmethod
     def of(cls, *scope: str, key: str, body: bytes) -> "Key":
         """Make a key from its scope, itself and the body it came with."""
-        text = "\x00".join((*scope, key)).encode()
+        # Each part with its length, so that no two scopes read the same, whatever is in them.
+        parts = [part.encode("utf-8", "surrogatepass") for part in (*scope, key)]
+        text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return cls(digest=hashlib.sha256(text).digest(), body_hash=hashlib.sha256(body).digest())
 
 
@@ -85,15 +87,17 @@ async def answer_all(
     if fresh:
         outcomes = await verb(tx, [request.command for request in fresh], now=now)
     replies = [_reply(r, outcome) for r, outcome in zip(fresh, outcomes, strict=True)]
-    rows = [
-        StoredAnswer(key.digest, key.body_hash, sealer.seal(reply.answer, context=key.digest))
-        for request, reply in zip(fresh, replies, strict=True)
+    settled = [_settled(place, replies, sealer) for place in places]
+    rows = {
+        key.digest: StoredAnswer(key.digest, key.body_hash, _sealed(reply, key, sealer))
+        for request, reply in zip(requests, settled, strict=True)
         if isinstance(reply, Reply)
         for key in request.keys
-    ]
+        if key.digest not in stored
+    }
     if rows:
-        await store.save(tx, sorted(rows, key=lambda row: row.digest), created_at=now)
-    return [_settled(place, replies, sealer) for place in places]
+        await store.save(tx, [rows[digest] for digest in sorted(rows)], created_at=now)
+    return settled
 
 
 async def answer_once(
@@ -113,42 +117,47 @@ async def answer_once(
 _Place = int | StoredAnswer | KeyReused
 """Where a request's reply comes from: the n-th fresh one, the store, or nowhere."""
 
+_Known = dict[bytes, tuple[bytes, int | StoredAnswer]]
+"""For each digest the body it came with and where its reply is."""
+
 
 def _sort_out(
     requests: Sequence[Request[C, O]], stored: dict[bytes, StoredAnswer]
 ) -> tuple[list[_Place], list[Request[C, O]]]:
-    """Tell which requests are fresh; a repeat within the batch shares the first one's reply."""
+    """Tell which requests are fresh; a repeat within the batch shares the first one's reply.
+
+    Whoever is answered binds all its keys: those that were new are the answer's from now on.
+    """
     places: list[_Place] = []
     fresh: list[Request[C, O]] = []
-    seen: dict[bytes, tuple[bytes, int]] = {}
+    known: _Known = {digest: (answer.body_hash, answer) for digest, answer in stored.items()}
     for request in requests:
-        place = _place(request, stored, seen)
+        place = _place(request, known)
         if place is None:
             place = len(fresh)
             fresh.append(request)
-            seen |= {key.digest: (key.body_hash, place) for key in request.keys}
+        if not isinstance(place, KeyReused):
+            for key in request.keys:
+                known.setdefault(key.digest, (key.body_hash, place))
         places.append(place)
     return places, fresh
 
 
-def _place(
-    request: Request[C, O],
-    stored: dict[bytes, StoredAnswer],
-    seen: dict[bytes, tuple[bytes, int]],
-) -> _Place | None:
-    for key in request.keys:
-        if (answer := stored.get(key.digest)) is not None:
-            return answer if answer.body_hash == key.body_hash else KeyReused()
-        if (earlier := seen.get(key.digest)) is not None:
-            body_hash, place = earlier
-            return place if body_hash == key.body_hash else KeyReused()
-    return None
+def _place(request: Request[C, O], known: _Known) -> _Place | None:
+    earlier = [(key, *known[key.digest]) for key in request.keys if key.digest in known]
+    if any(body_hash != key.body_hash for key, body_hash, _ in earlier):
+        return KeyReused()
+    return earlier[0][2] if earlier else None
 
 
 def _reply(request: Request[C, O], outcome: O | BayonError) -> Reply[O] | BayonError:
     if isinstance(outcome, BayonError):
         return outcome
     return Reply(answer=request.render(outcome), outcome=outcome)
+
+
+def _sealed(reply: Reply[O], key: Key, sealer: Sealer) -> bytes:
+    return sealer.seal(reply.answer, context=key.digest)
 
 
 def _settled(

@@ -19,7 +19,12 @@ async def insert_accounts(
     slots: int,
     created_at: datetime,
 ) -> list[Account]:
-    """Insert accounts and their balance rows; returns them in order, a named one as it is kept."""
+    """Insert accounts and their balance rows; returns them in order, a named one as it is kept.
+
+    A name is inserted once, and names in their order, so that two who open the same do not collide.
+    """
+    once = {names[account.id] or account.id: account for account in reversed(accounts)}
+    made = sorted(once.values(), key=lambda account: names[account.id] or "")
     rows = await tx.rows(
         """
         INSERT INTO ledger.account (id, currency, kind, name, created_at)
@@ -29,10 +34,10 @@ async def insert_accounts(
         ON CONFLICT (name) DO UPDATE SET name = ledger.account.name
         RETURNING id, currency, kind, name
         """,
-        [account.id for account in accounts],
-        [account.currency.value for account in accounts],
-        [account.kind for account in accounts],
-        [names[account.id] for account in accounts],
+        [account.id for account in made],
+        [account.currency.value for account in made],
+        [account.kind for account in made],
+        [names[account.id] for account in made],
         created_at,
     )
     await tx.run(
