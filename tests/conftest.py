@@ -57,7 +57,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
     await migrate(template)
     await template.close()
     yield made
-    await embedded.stop()
+    await embedded.erase()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Payments: participants and their accounts, KHQR payments and refunds, deeplinks, integrators."""
 
-from bayon.payments import document, khqr
+from bayon.payments import document, khqr, picture
 from bayon.payments.accounts import (
     Deposit,
     OpenPaymentAccount,
@@ -48,7 +48,7 @@ from bayon.payments.model import (
     PaymentNotFound,
     account_id_of,
 )
-from bayon.payments.order import AmountMissing, Order, order_of
+from bayon.payments.order import AmountMissing, Order, order_by_qr, order_to_account
 from bayon.payments.pay import pay
 from bayon.payments.rail import Rail
 from bayon.payments.refund import Refund, RefundDeclined, refund
@@ -113,10 +113,12 @@ __all__ = [
     "make_deeplink",
     "new_code",
     "open_accounts",
-    "order_of",
+    "order_by_qr",
+    "order_to_account",
     "participant",
     "participants",
     "pay",
+    "picture",
     "refund",
     "register_verified",
     "statement",

@@ -1,11 +1,11 @@
-"""Orders: from a QR as it was scanned to the `Pay` command it asks for. Pure."""
+"""Orders: from what a payer says, and the QR as it was scanned, to the `Pay` command. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from bayon.errors import Invalid, Problem
-from bayon.money import Currency
+from bayon.money import Currency, minor_from_major
 from bayon.payments import khqr
 from bayon.payments.khqr import Khqr
 from bayon.payments.model import Completed, PaidQr, Pay, account_id_of
@@ -19,11 +19,11 @@ class AmountMissing(Invalid):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a payer says beside the QR. `amount_minor` and `currency` may be the QR's own."""
+    """What a payer says; `amount` is in major units. A QR may say amount and currency itself."""
 
     participant_id: UUID
     from_account_id: str
-    amount_minor: int | None = None
+    amount: float | None = None
     currency: Currency | None = None
     description: str | None = None
     instruction_ref: str | None = None
@@ -32,25 +32,53 @@ class Order:
     delay_s: float = 0.0
 
 
-def order_of(order: Order, *, qr: str) -> Pay:
+def order_by_qr(order: Order, *, qr: str) -> Pay:
     """Make the command that pays a QR.
 
-    Errors: `BadQR` when it cannot be read, `AmountMissing` for a static QR without an amount.
+    Errors: `BadQR` when it cannot be read, `BadAmount`, `AmountMissing` for a QR without an amount.
     """
     text = khqr.reading(qr)
     read = khqr.read(text)
-    amount_minor = order.amount_minor if order.amount_minor is not None else read.amount_minor
+    currency = order.currency or read.currency
+    said_minor = _amount_minor(order, currency)
+    return _pay(
+        order,
+        account_id_of(read.account_id),
+        currency=currency,
+        amount_minor=read.amount_minor if said_minor is None else said_minor,
+        qr=_paid_qr(text, read),
+    )
+
+
+def order_to_account(order: Order, *, to_account_id: str) -> Pay:
+    """Make the command that pays an account without a QR.
+
+    Errors: `BadAccountId`, `AmountMissing` without amount or currency, `BadAmount`.
+    """
+    account_id = account_id_of(to_account_id)
+    if order.currency is None:
+        raise _missing("currency")
+    amount_minor = _amount_minor(order, order.currency)
+    return _pay(order, account_id, currency=order.currency, amount_minor=amount_minor, qr=None)
+
+
+def _pay(
+    order: Order,
+    to_account_id: str,
+    *,
+    currency: Currency,
+    amount_minor: int | None,
+    qr: PaidQr | None,
+) -> Pay:
     if amount_minor is None:
-        raise AmountMissing(
-            problems=(Problem(pointer="/amount", message="amount is required", code="missing"),)
-        )
+        raise _missing("amount")
     return Pay(
         participant_id=order.participant_id,
         from_account_id=order.from_account_id,
-        to_account_id=account_id_of(read.account_id),
-        currency=order.currency or read.currency,
+        to_account_id=to_account_id,
+        currency=currency,
         amount_minor=amount_minor,
-        qr=_paid_qr(text, read),
+        qr=qr,
         description=order.description,
         instruction_ref=order.instruction_ref,
         external_ref=order.external_ref,
@@ -59,17 +87,22 @@ def order_of(order: Order, *, qr: str) -> Pay:
     )
 
 
+def _amount_minor(order: Order, currency: Currency) -> int | None:
+    return None if order.amount is None else minor_from_major(order.amount, currency)
+
+
 def _paid_qr(text: str, read: Khqr) -> PaidQr:
-    expires_at = (
-        datetime.fromtimestamp(read.expires_at_ms / 1000, UTC)
-        if read.expires_at_ms is not None
-        else None
-    )
+    at_ms = read.expires_at_ms
     return PaidQr(
         md5=bytes.fromhex(khqr.md5(text)),
         kind="static" if read.static else "dynamic",
         currency=read.currency,
         amount_minor=read.amount_minor,
-        expires_at=expires_at,
+        expires_at=None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC),
         account_information=read.account_information,
     )
+
+
+def _missing(name: str) -> AmountMissing:
+    problem = Problem(pointer=f"/{name}", message=f"{name} is required.", code="missing")
+    return AmountMissing(AmountMissing.__doc__, problems=(problem,))

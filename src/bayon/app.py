@@ -1,0 +1,230 @@
+"""The wiring: from settings and a database to one ASGI application, its workers, its listeners.
+
+With the command line the only place that knows every door.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final, cast
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, get
+from litestar.config.cors import CORSConfig
+from litestar.exceptions import HTTPException
+from litestar.response import Response
+from litestar.types import (
+    ASGIApp,
+    ControllerRouterHandler,
+    HTTPScope,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from bayon import bakong, ledger, pages, payments, sandbox
+from bayon.bakong import OpenApi, ParticipantApi, Registrar, UnknownPath
+from bayon.config import Settings
+from bayon.db import Database, Tx
+from bayon.errors import BayonError, Unavailable
+from bayon.ids import uuid7
+from bayon.ledger import Finding
+from bayon.log import Secret
+from bayon.payments import Rail
+from bayon.sandbox import SandboxDoor
+from bayon.seal import Sealer
+from bayon.web import Answer, Gate, Limit, Porch, WrongMethod, describe, mount
+
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bayon:
+    """A wired process: `asgi` answers, `rail` works."""
+
+    asgi: ASGIApp
+    rail: Rail
+
+
+def build(settings: Settings, db: Database, *, seal_keys: Secret, jwt_key: Secret) -> Bayon:
+    """Wire everything; touches nothing outside."""
+    sealer = Sealer.from_text(seal_keys.reveal())
+    rail = Rail(db, sealer, batch_size_max=settings.batch_size_max)
+    gate = Gate(db, signed=lambda token: bakong.tokens.signed(jwt_key, token))
+    porch = Porch(
+        gate=gate,
+        token_limit=Limit(settings.rate_limit_token_per_s),
+        address_limit=Limit(settings.rate_limit_address_per_s),
+        body_size_max=settings.body_size_max,
+        public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+    )
+    registrar = Registrar(db=db, settings=settings, key=jwt_key)
+    open_api = OpenApi(db=db, rail=rail, registrar=registrar, settings=settings).operations()
+    participant_api = ParticipantApi(db=db, rail=rail, sealer=sealer).operations()
+    doors = [
+        ("Bakong Open API", "Tokens, deeplinks, the status of payments, accounts.", open_api),
+        ("Participants", "The rail, as banks use it: accounts and payments.", participant_api),
+    ]
+    handlers: list[ControllerRouterHandler] = [
+        *mount(open_api, porch, refuse=bakong.refuse),
+        *mount(participant_api, porch, refuse=bakong.refuse),
+    ]
+    if settings.sandbox:
+        simulate = SandboxDoor(db=db, rail=rail).operations()
+        doors.append(("Sandbox", "Pay as anybody, read the mail, move the clock.", simulate))
+        handlers += mount(simulate, porch, refuse=sandbox.refuse)
+    metrics = Metrics(rail)
+    described = describe(doors, version=version("bayon"))
+    handlers += pages.handlers(db=db, rail=rail, porch=porch, settings=settings, api=described)
+    handlers += _plain_routes(db, metrics, described)
+    litestar = Litestar(
+        route_handlers=handlers,
+        openapi_config=None,
+        logging_config=None,
+        cors_config=CORSConfig(expose_headers=["Retry-After", "X-Request-Id"], max_age=3_600),
+        exception_handlers={HTTPException: _refuse_http, Exception: _refuse_bug},
+        template_config=pages.template_config(),
+    )
+    return Bayon(asgi=observed(cast("ASGIApp", litestar), metrics), rail=rail)
+
+
+async def check(tx: Tx) -> list[Finding]:
+    """Check every room's invariants. Wants a REPEATABLE READ transaction."""
+    return [*await ledger.check(tx), *await payments.check(tx)]
+
+
+class Metrics:
+    """What Prometheus may read."""
+
+    def __init__(self, rail: Rail) -> None:
+        self.registry: CollectorRegistry = CollectorRegistry()
+        self.requests: Histogram = Histogram(
+            "bayon_request_duration_seconds",
+            "Requests by route, and how long they took",
+            ("method", "route", "status"),
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self.errors: Counter = Counter(
+            "bayon_unexpected_errors", "Bugs met while answering", registry=self.registry
+        )
+        for name, batcher in (("payments", rail.paying), ("status", rail.asking)):
+            sizes = batcher.sizes
+            for what, read in (
+                ("batches", lambda s=sizes: s.batches),
+                ("commands", lambda s=sizes: s.commands),
+                ("largest", lambda s=sizes: s.largest),
+            ):
+                gauge = Gauge(
+                    f"bayon_{name}_{what}", f"Batch engine: {what}", registry=self.registry
+                )
+                gauge.set_function(read)
+
+
+def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
+    """Give every request an id, a log line and a measurement; say 500 where the app did not."""
+
+    async def observe(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        started = time.perf_counter()
+        status = 500
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        try:
+            await app(scope, receive, tell)
+        finally:
+            seconds = time.perf_counter() - started
+            route = str(scope.get("path_template") or "unknown")
+            metrics.requests.labels(scope["method"], route, status).observe(seconds)
+            if status >= 500:  # noqa: PLR2004 - HTTP's own number
+                metrics.errors.inc()
+            log.debug(
+                "request",
+                method=scope["method"],
+                path=route,
+                status=status,
+                duration_ms=round(seconds * 1000, 3),
+            )
+            structlog.contextvars.unbind_contextvars("request_id")
+
+    return observe
+
+
+def _request_id(scope: HTTPScope) -> bytes:
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given if REQUEST_ID.fullmatch(given) else str(uuid7()).encode()
+
+
+def _plain_routes(
+    db: Database, metrics: Metrics, described: dict[str, object]
+) -> list[ControllerRouterHandler]:
+    openapi_json = msgspec.json.encode(described)
+
+    @get("/healthz", sync_to_thread=False)
+    def healthz() -> Response[bytes]:
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    @get("/readyz")
+    async def readyz() -> Response[bytes]:
+        try:
+            await db.read(lambda tx: tx.value("SELECT 1"))
+        except Unavailable:
+            return Response(b'{"status":"away"}', media_type="application/json", status_code=503)
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    @get("/metrics", sync_to_thread=False)
+    def read_metrics() -> Response[bytes]:
+        return Response(
+            generate_latest(metrics.registry), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
+
+    @get("/openapi.json", sync_to_thread=False)
+    def openapi() -> Response[bytes]:
+        return Response(openapi_json, media_type="application/json")
+
+    return [healthz, readyz, read_metrics, openapi]
+
+
+def _refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Answer what the router itself refuses: unknown paths and wrong methods."""
+    refused: BayonError = UnknownPath()
+    if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
+        allowed = (error.headers or {}).get("Allow", "")
+        refused = WrongMethod([name for name in allowed.split(", ") if name])
+    if pages.wanted(request.headers.get("accept", ""), request.url.path):
+        return pages.not_found()
+    return _response(bakong.refuse(refused))
+
+
+def _refuse_bug(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer a bug without a word about it; the log has the place."""
+    if isinstance(error, BayonError):
+        return _response(bakong.refuse(error))
+    log.error("unexpected error", exc_info=error)
+    return _response(bakong.refuse(Unavailable()))
+
+
+def _response(answer: Answer) -> Response[bytes]:
+    return Response(
+        answer.body,
+        status_code=answer.status,
+        media_type=answer.media_type,
+        headers=answer.headers,
+    )

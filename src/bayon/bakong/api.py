@@ -1,0 +1,359 @@
+"""The Bakong Open API: its operations, as a table, and what each does.
+
+Source: Bakong Open API 1.0.2, sections 1 to 8; the four later checks and the lists as its later
+versions and the clients have them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+from bayon import payments
+from bayon.bakong import samples
+from bayon.bakong.register import Registrar
+from bayon.bakong.wire import StaticQr
+from bayon.config import Settings
+from bayon.db import Database, Tx
+from bayon.errors import Problem
+from bayon.money import BadAmount, Currency, minor_from_major
+from bayon.payments import AccountNotFound, Payment, PaymentNotFound, Rail, document, khqr
+from bayon.web import (
+    Answer,
+    BadFields,
+    Call,
+    Field,
+    Operation,
+    Values,
+    failure,
+    number,
+    read_fields,
+    success,
+    text,
+)
+
+LIST_LENGTH_MAX: Final = 50
+WAIT_S_MAX: Final = 30
+CALLBACK_SCHEMES_REFUSED: Final = frozenset(
+    {"", "http", "javascript", "data", "file", "blob", "vbscript"}
+)
+
+FOUND: Final = "Getting transaction successfully."
+MD5: Final = Field(name="md5", length_max=255, doc="MD5 of the QR's text, hex")
+HASH: Final = Field(name="hash", length_max=255, doc="the transaction's full hash, hex")
+EMAIL: Final = Field(name="email", length_max=30)
+SOURCE_INFO: Final = Field(
+    name="sourceInfo",
+    kind="object",
+    required=False,
+    fields=(
+        Field(name="appIconUrl", doc="https; shown by the payer's device, never fetched here"),
+        Field(name="appName"),
+        Field(name="appDeepLinkCallback", doc="https or your app's own scheme"),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenApi:
+    """The door of the Bakong Open API."""
+
+    db: Database
+    rail: Rail
+    registrar: Registrar
+    settings: Settings
+
+    def operations(self) -> list[Operation]:
+        """List the operations of this door."""
+        return [*self._registration(), *self._checks(), *self._lists(), *self._account_checks()]
+
+    def _registration(self) -> list[Operation]:
+        names = (
+            Field(name="organization", length_max=100),
+            Field(name="project", length_max=100),
+        )
+        code = Field(name="code", length_min=20, length_max=20, doc="from the mail")
+        return [
+            Operation(
+                name="request_token",
+                path="/v1/request_token",
+                summary="Request a token: a verification code by e-mail",
+                serve=self.request_token,
+                body=(EMAIL, *names),
+                sample=samples.REQUEST_TOKEN,
+                answers=samples.REQUEST_TOKEN_ANSWERS,
+            ),
+            Operation(
+                name="verify",
+                path="/v1/verify",
+                summary="Verify the code and get a token",
+                serve=self.verify,
+                body=(code,),
+                sample=samples.VERIFY,
+                answers=samples.VERIFY_ANSWERS,
+            ),
+            Operation(
+                name="renew_token",
+                path="/v1/renew_token",
+                summary="Renew a token",
+                serve=self.renew_token,
+                body=(EMAIL,),
+                sample=samples.RENEW_TOKEN,
+                answers=samples.RENEW_TOKEN_ANSWERS,
+            ),
+            Operation(
+                name="generate_deeplink_by_qr",
+                path="/v1/generate_deeplink_by_qr",
+                summary="Generate a deeplink to a dynamic QR",
+                serve=self.generate_deeplink_by_qr,
+                body=(Field(name="qr", length_max=20_000), SOURCE_INFO),
+                sample=samples.DEEPLINK,
+                answers=samples.DEEPLINK_ANSWERS,
+            ),
+        ]
+
+    def _checks(self) -> list[Operation]:
+        wait = Field(
+            name="wait_s",
+            required=False,
+            doc="1 to 30: answer as soon as the payment is made, at the latest after so many "
+            "seconds. The real service has no such thing.",
+        )
+        short = (
+            Field(name="hash", length_min=8, length_max=8, doc="the first 8 of the full hash"),
+            Field(name="amount", kind="number"),
+            Field(name="currency", one_of=("USD", "KHR")),
+        )
+        named = [
+            ("md5", self.check_by_md5, (MD5,), (wait,)),
+            ("hash", self.check_by_hash, (HASH,), ()),
+            ("short_hash", self.check_by_short_hash, short, ()),
+            ("instruction_ref", self.check_by_instruction_ref, (Field(name="instructionRef"),), ()),
+            ("external_ref", self.check_by_external_ref, (Field(name="externalRef"),), ()),
+        ]
+        return [
+            Operation(
+                name=f"check_transaction_by_{name}",
+                path=f"/v1/check_transaction_by_{name}",
+                summary=f"Check a transaction's status by {name.replace('_', ' ')}",
+                serve=serve,
+                access=("integrator",),
+                body=body,
+                query=query,
+                sample=samples.CHECKS[name],
+                answers=samples.CHECK_ANSWERS,
+            )
+            for name, serve, body, query in named
+        ]
+
+    def _lists(self) -> list[Operation]:
+        named = [
+            ("md5", "md5List", self.check_by_md5_list),
+            ("hash", "hashList", self.check_by_hash_list),
+        ]
+        return [
+            Operation(
+                name=f"check_transaction_by_{name}_list",
+                path=f"/v1/check_transaction_by_{name}_list",
+                summary=f"Check up to 50 transactions' status by {name}",
+                serve=serve,
+                access=("integrator",),
+                body=(Field(name=member, kind="texts", length_max=LIST_LENGTH_MAX),),
+                array=True,
+                sample=samples.LISTS[name],
+                answers=samples.LIST_ANSWERS[name],
+            )
+            for name, member, serve in named
+        ]
+
+    def _account_checks(self) -> list[Operation]:
+        return [
+            Operation(
+                name=name,
+                path=f"/v1/{name}",
+                summary="Check whether a Bakong account exists",
+                serve=self.check_bakong_account,
+                access=() if self.settings.bakong_open_account_check else ("integrator",),
+                body=(Field(name="accountId"),),
+                sample=samples.ACCOUNT,
+                answers=samples.ACCOUNT_ANSWERS,
+            )
+            for name in ("check_bakong_account", "check_account_exist")
+        ]
+
+    async def request_token(self, call: Call) -> Answer:
+        """Send a verification code."""
+        await self.registrar.request_code(
+            email=text(call.values, "email"),
+            organization=text(call.values, "organization"),
+            project=text(call.values, "project"),
+        )
+        return Answer(body=success(None, "Email has been sent"))
+
+    async def verify(self, call: Call) -> Answer:
+        """Turn a code into a token."""
+        token = await self.registrar.verify(text(call.values, "code"))
+        return Answer(body=success({"token": token}, "Token has been issued"))
+
+    async def renew_token(self, call: Call) -> Answer:
+        """Make a new token."""
+        email = text(call.values, "email")
+        token = await self.registrar.renew(email=email, bearer=call.token)
+        return Answer(body=success({"token": token}, "Token has been issued"))
+
+    async def generate_deeplink_by_qr(self, call: Call) -> Answer:
+        """Make a link to a QR, another one each time."""
+        source = _source_info(call.values)
+        qr = khqr.reading(text(call.values, "qr"))
+        if khqr.read(qr).static:
+            raise StaticQr
+        now = (await self.db.clock()).now()
+
+        async def work(tx: Tx) -> str:
+            deeplink = await payments.make_deeplink(
+                tx,
+                qr=qr,
+                app_name=source.get("appName"),
+                app_icon_url=source.get("appIconUrl"),
+                app_callback_url=source.get("appDeepLinkCallback"),
+                now=now,
+            )
+            return deeplink.slug
+
+        link = f"{call.url}/{await self.db.transaction(work)}"
+        return Answer(body=success({"shortLink": link}, "Getting deep link successfully"))
+
+    async def check_by_md5(self, call: Call) -> Answer:
+        """Tell the status of a QR's payment, at once or as soon as it is made."""
+        wait_s = _wait_s(call.values)
+        return _status(
+            await self.rail.status_by_md5(text(call.values, "md5"), wait_s=wait_s), by_md5=True
+        )
+
+    async def check_by_hash(self, call: Call) -> Answer:
+        """Tell the status of a payment by its full hash."""
+        hashes = [text(call.values, "hash")]
+        (found,) = await self.db.read(lambda tx: payments.by_hash(tx, hashes))
+        return _status(found)
+
+    async def check_by_short_hash(self, call: Call) -> Answer:
+        """Tell the status of a payment by its short hash, amount and currency."""
+        currency = Currency(text(call.values, "currency"))
+        try:
+            amount_minor = minor_from_major(number(call.values, "amount"), currency)
+        except BadAmount:
+            return _status(None)  # no payment can have it
+        short_hash = text(call.values, "hash")
+        found = await self.db.read(
+            lambda tx: payments.by_short_hash(
+                tx, short_hash=short_hash, amount_minor=amount_minor, currency=currency
+            )
+        )
+        return _status(found)
+
+    async def check_by_instruction_ref(self, call: Call) -> Answer:
+        """Tell the status of a payment by its instruction reference."""
+        ref = text(call.values, "instructionRef")
+        return _status(await self.db.read(lambda tx: payments.by_instruction_ref(tx, ref)))
+
+    async def check_by_external_ref(self, call: Call) -> Answer:
+        """Tell the status of a payment by its external reference."""
+        ref = text(call.values, "externalRef")
+        return _status(await self.db.read(lambda tx: payments.by_external_ref(tx, ref)))
+
+    async def check_by_md5_list(self, call: Call) -> Answer:
+        """Tell the status of up to fifty QRs' payments, in the order asked."""
+        md5s = _listed(call, "md5List")
+        found = await self.db.read(lambda tx: payments.by_md5(tx, md5s))
+        return _statuses("md5", md5s, found)
+
+    async def check_by_hash_list(self, call: Call) -> Answer:
+        """Tell the status of up to fifty payments by full hash, in the order asked."""
+        hashes = _listed(call, "hashList")
+        found = await self.db.read(lambda tx: payments.by_hash(tx, hashes))
+        return _statuses("hash", hashes, found)
+
+    async def check_bakong_account(self, call: Call) -> Answer:
+        """Tell whether an account exists."""
+        account_id = payments.account_id_of(text(call.values, "accountId"))
+        if not await self.db.read(lambda tx: payments.find_accounts(tx, [account_id])):
+            raise AccountNotFound
+        return Answer(body=success(None, "Account ID exists"))
+
+
+def _status(payment: Payment | None, *, by_md5: bool = False) -> Answer:
+    if payment is None:
+        raise PaymentNotFound
+    if by_md5 and payment.qr_kind == "static":
+        raise StaticQr
+    if payment.state == "failed":
+        return Answer(body=failure(3))
+    return Answer(body=success(document.transaction(payment), FOUND))
+
+
+def _statuses(name: str, asked: Sequence[str], found: Sequence[Payment | None]) -> Answer:
+    items = [_item(name, wanted, payment) for wanted, payment in zip(asked, found, strict=True)]
+    return Answer(body=success(items, "Getting transaction data successfully."))
+
+
+def _item(name: str, wanted: str, payment: Payment | None) -> dict[str, object]:
+    if payment is None:
+        status, says = "NOT_FOUND", "Transaction could not be found. Please check and try again."
+    elif name == "md5" and payment.qr_kind == "static":
+        status, says = "STATIC_QR", "Sorry, the system does not support static QR code."
+    elif payment.state == "failed":
+        status, says = "FAILED", "Transaction failed."
+    else:
+        status, says = "SUCCESS", "Transaction success"
+    data = document.transaction(payment) if payment and status == "SUCCESS" else None
+    return {name: wanted, "status": status, "message": says, "data": data}
+
+
+def _listed(call: Call, member: str) -> list[str]:
+    """Take the list from a bare array or from the object's member."""
+    listed = call.values.get(member, call.decoded)
+    field = Field(name=member, kind="texts", length_max=LIST_LENGTH_MAX)
+    return cast("list[str]", read_fields({member: listed}, (field,))[member])
+
+
+def _wait_s(values: Values) -> int:
+    wanted = values.get("wait_s")
+    if wanted is None:
+        return 0
+    if not (isinstance(wanted, str) and wanted.isascii() and wanted.isdigit()):
+        wanted = "0"
+    if not 1 <= int(wanted[:3]) <= WAIT_S_MAX:
+        raise _broken("/wait_s", f"wait_s must be a whole number from 1 to {WAIT_S_MAX}.")
+    return int(wanted)
+
+
+def _source_info(values: Values) -> dict[str, str]:
+    info = cast("dict[str, str] | None", values["sourceInfo"])
+    if info is None:
+        return {}
+    if _scheme(info["appIconUrl"]) != "https":
+        raise _broken("/sourceInfo/appIconUrl", "sourceInfo.appIconUrl must be an https URL.")
+    if _scheme(info["appDeepLinkCallback"]) in CALLBACK_SCHEMES_REFUSED:
+        raise _broken(
+            "/sourceInfo/appDeepLinkCallback",
+            "sourceInfo.appDeepLinkCallback must be an https URL or one of your app's own scheme.",
+        )
+    return info
+
+
+def _scheme(url: str) -> str:
+    """Tell a URL's scheme; empty for what is no clean absolute URL. Loopback http is as https."""
+    if not url.isprintable() or " " in url:
+        return ""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    if parts.scheme in {"http", "https"} and not parts.hostname:
+        return ""
+    loopback = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return "https" if parts.scheme == "http" and loopback else parts.scheme.lower()
+
+
+def _broken(pointer: str, message: str) -> BadFields:
+    return BadFields(message, problems=(Problem(pointer=pointer, message=message),))

@@ -1,0 +1,173 @@
+"""Registration by e-mail: a code by mail, a token for the code, and a new one for the address.
+
+A mail is never queued: the request is committed as `sending`, the mail is sent, then it is `sent`
+or nothing is left of it. Without a mail server the sandbox keeps the mail in its own table.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+import structlog
+
+from bayon import payments
+from bayon.bakong import tokens
+from bayon.bakong.wire import MailDown
+from bayon.config import Settings
+from bayon.db import Database, Tx
+from bayon.errors import Invalid
+from bayon.log import Secret
+from bayon.web import Unauthorized, is_latest, keep_token
+
+SUBJECT: Final = "Your Bakong Open API verification code"
+BODY: Final = """\
+Somebody, we hope you, asked for access to the Bakong Open API for the project below.
+
+    Project:            {project}
+    Organization:       {organization}
+    Verification code:  {code}
+
+Send the code to /v1/verify to get your token. It works once, and for {minutes} minutes.
+If it was not you, there is nothing you need to do.
+"""
+
+log = structlog.get_logger()
+
+
+class BadEmail(Invalid):
+    """email is not an address mail can be sent to."""
+
+    code = "bad_email"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registrar:
+    """Registers integrators. `key` signs their tokens."""
+
+    db: Database
+    settings: Settings
+    key: Secret
+
+    async def request_code(self, *, email: str, organization: str, project: str) -> None:
+        """Send a verification code to an address; a code sent before is void.
+
+        Errors: `BadEmail`, `EmailTaken` once it is verified, `MailDown`.
+        """
+        if not email.isprintable() or any(sign.isspace() for sign in email):
+            raise BadEmail
+        code = payments.new_code()
+        body = BODY.format(
+            project=project,
+            organization=organization,
+            code=code,
+            minutes=max(1, self.settings.bakong_code_ttl_s // 60),
+        )
+        await self._begin(email=email, organization=organization, project=project, code=code)
+        await self._send(email=email, code=code, body=body)
+
+    async def verify(self, code: str) -> str:
+        """Turn a code into a token. Errors: `BadCode`."""
+
+        async def work(tx: Tx) -> str:
+            now = (await self.db.clock()).now()
+            integrator_id = await payments.verify_code(tx, code=code, now=now)
+            return await self._issue(tx, integrator_id)
+
+        return await self.db.transaction(work)
+
+    async def renew(self, *, email: str, bearer: str | None) -> str:
+        """Make a new token for a verified address; older ones live on until they expire.
+
+        As documented anybody who knows the address gets it; otherwise only the bearer of the
+        address's latest token does, expired or not. Errors: `NotRegistered`, `Unauthorized`.
+        """
+
+        async def work(tx: Tx) -> str:
+            integrator_id = await payments.find_integrator(tx, email=email)
+            if self.settings.bakong_renewal != "documented":
+                await self._demand_latest(tx, integrator_id, bearer)
+            return await self._issue(tx, integrator_id)
+
+        return await self.db.transaction(work)
+
+    async def _demand_latest(self, tx: Tx, integrator_id: str, bearer: str | None) -> None:
+        if bearer is None or not tokens.signed(self.key, bearer):
+            raise Unauthorized
+        if not await is_latest(tx, kind="integrator", owner=integrator_id, token=bearer):
+            raise Unauthorized
+
+    async def _issue(self, tx: Tx, integrator_id: str) -> str:
+        now = (await self.db.clock()).now()
+        ttl = timedelta(days=self.settings.bakong_token_ttl_days)
+        token = tokens.make(self.key, integrator_id=integrator_id, now=now, ttl=ttl)
+        await keep_token(
+            tx,
+            kind="integrator",
+            owner=integrator_id,
+            token=token,
+            label="Open API",
+            now=now,
+            expires_at=now + ttl,
+        )
+        return token
+
+    async def _begin(self, *, email: str, organization: str, project: str, code: str) -> None:
+        now = (await self.db.clock()).now()
+
+        async def work(tx: Tx) -> None:
+            await payments.ask_for_code(
+                tx,
+                email=email,
+                organization=organization,
+                project=project,
+                code=code,
+                ttl_s=self.settings.bakong_code_ttl_s,
+                now=now,
+            )
+
+        await self.db.transaction(work)
+
+    async def _send(self, *, email: str, code: str, body: str) -> None:
+        try:
+            await _smtp(self.settings, recipient=email, body=body)
+        except (MailDown, aiosmtplib.SMTPException, OSError, ValueError) as error:
+            await self.db.transaction(lambda tx: payments.code_void(tx, code=code))
+            log.warning("mail not sent", error=type(error).__name__)
+            raise MailDown from error
+        await self._sent(email=email, code=code, body=body)
+
+    async def _sent(self, *, email: str, code: str, body: str) -> None:
+        now = (await self.db.clock()).now()
+
+        async def work(tx: Tx) -> None:
+            await payments.code_sent(tx, code=code)
+            if self.settings.smtp_url is None:
+                await payments.keep_mail(tx, recipient=email, subject=SUBJECT, body=body, now=now)
+
+        await self.db.transaction(work)
+        log.info("mail sent")
+
+
+async def _smtp(settings: Settings, *, recipient: str, body: str) -> None:
+    if settings.smtp_url is None:
+        if settings.sandbox:
+            return  # the sandbox keeps its mail
+        raise MailDown
+    server = urlsplit(settings.smtp_url.reveal())
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = settings.mail_from, recipient, SUBJECT
+    message.set_content(body)
+    await aiosmtplib.send(
+        message,
+        sender=settings.mail_from,
+        recipients=[recipient],
+        hostname=server.hostname,
+        port=server.port,
+        username=unquote(server.username) if server.username else None,
+        password=unquote(server.password) if server.password else None,
+        use_tls=server.scheme == "smtps",
+        timeout=settings.smtp_timeout_s,
+    )

@@ -1,0 +1,191 @@
+"""What the description shows: the sample requests and answers of the documents, as data.
+
+Source: Bakong Open API 1.0.2, the sample of each section; the live service for later members.
+"""
+
+from typing import Final
+
+from bayon.web import TEXTS, Shown
+
+_MD5: Final = "d60f3db96913029a2af979a1662c1e72"
+_HASH: Final = "8465d722d7d5065f2886f0a474a4d34dc6a7855355b611836f7b6111228893e9"
+_TOKEN: Final = {"token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.<payload>.<signature>"}
+
+
+def shown(data: object, message: str, *, title: str = "Success") -> Shown:
+    """Show what went well."""
+    body = {"data": data, "errorCode": None, "responseCode": 0, "responseMessage": message}
+    return Shown(status=200, title=title, body=body)
+
+
+def failed(
+    error_code: int | None, title: str, *, status: int = 200, message: str | None = None
+) -> Shown:
+    """Show what did not."""
+    text = message or TEXTS[error_code or 0]
+    body = {"data": None, "errorCode": error_code, "responseCode": 1, "responseMessage": text}
+    return Shown(status=status, title=title, body=body)
+
+
+MISSING: Final = failed(5, "A field is missing")
+MALFORMED: Final = failed(5, "Malformed", status=400, message="The request body is not valid JSON.")
+UNAUTHORIZED: Final = failed(6, "Unauthorized", status=401)
+TOO_MANY: Final = failed(
+    None, "Too many requests", status=429, message="Too many requests. Please slow down."
+)
+AWAY: Final = failed(9, "Away", status=500)
+COMMON: Final = (MISSING, MALFORMED, TOO_MANY, AWAY)
+
+TRANSACTION: Final = {
+    "hash": _HASH,
+    "fromAccountId": "rieu_dhqj_1984@devb",
+    "toAccountId": "bridge_account@devb",
+    "currency": "USD",
+    "amount": 1.0,
+    "description": "testing bakong generator",
+    "createdDateMs": 1_605_774_370_608,
+    "acknowledgedDateMs": 1_605_774_371_120,
+    "trackingStatus": "SUCCESS",
+    "receiverBank": "Dev Bank",
+    "receiverBankAccount": None,
+    "instructionRef": None,
+    "externalRef": None,
+}
+
+REQUEST_TOKEN: Final = {"email": "string", "organization": "string", "project": "string"}
+REQUEST_TOKEN_ANSWERS: Final = (
+    shown(None, "Email has been sent"),
+    failed(7, "Mail server is down"),
+    failed(8, "Registered already"),
+    *COMMON,
+)
+VERIFY: Final = {"code": "aB3dE5gH7jK9mN1pQ2sT"}
+VERIFY_ANSWERS: Final = (shown(_TOKEN, "Token has been issued"), UNAUTHORIZED, *COMMON)
+RENEW_TOKEN: Final = {"email": "string"}
+RENEW_TOKEN_ANSWERS: Final = (
+    shown(_TOKEN, "Token has been issued"),
+    failed(10, "Not registered yet"),
+    UNAUTHORIZED,
+    *COMMON,
+)
+DEEPLINK: Final = {
+    "qr": "00020101021229190015gg_hh_1980@amkb52045999530384054031685802KH5905Gg+Hh"
+    "6010Phnom+Penh62100806#hello630498B8",
+    "sourceInfo": {
+        "appIconUrl": "https://bakong.nbc.org.kh/images/logo.svg",
+        "appName": "Bakong",
+        "appDeepLinkCallback": "https://bakong.nbc.org.kh/",
+    },
+}
+DEEPLINK_ANSWERS: Final = (
+    shown(
+        {"shortLink": "https://bakongsit.page.link/dGZAr1McBs1UaNmH9"},
+        "Getting deep link successfully",
+    ),
+    failed(2, "A static QR"),
+    failed(4, "The QR cannot be read"),
+    *COMMON,
+)
+CHECKS: Final[dict[str, object]] = {
+    "md5": {"md5": _MD5},
+    "hash": {"hash": "dcd53430d3b3005d9cda36f1fe8dedc3714ccf18f886cf5d090d36fee67ef956"},
+    "short_hash": {"hash": "8465d722", "amount": 1.0, "currency": "USD"},
+    "instruction_ref": {"instructionRef": "00001234"},
+    "external_ref": {"externalRef": "DEV123456ZTH"},
+}
+CHECK_ANSWERS: Final = (
+    shown(TRANSACTION, "Getting transaction successfully."),
+    failed(3, "Failed"),
+    failed(1, "Not found"),
+    failed(2, "The MD5 is a static QR's"),
+    UNAUTHORIZED,
+    *COMMON,
+)
+LISTS: Final[dict[str, object]] = {"md5": [_MD5], "hash": [_HASH]}
+_LISTED: Final = (
+    ("SUCCESS", "Transaction success", TRANSACTION),
+    ("NOT_FOUND", TEXTS[1], None),
+    ("FAILED", TEXTS[3], None),
+)
+LIST_ANSWERS: Final = {
+    name: (
+        shown(
+            [
+                {name: value, "status": status, "message": text, "data": data}
+                for status, text, data in _LISTED
+            ],
+            "Getting transaction data successfully.",
+        ),
+        UNAUTHORIZED,
+        *COMMON,
+    )
+    for name, value in (("md5", _MD5), ("hash", _HASH))
+}
+ACCOUNT: Final = {"accountId": "user@bank"}
+ACCOUNT_ANSWERS: Final = (
+    shown(None, "Account ID exists"),
+    failed(11, "Not found"),
+    failed(12, "Invalid"),
+    UNAUTHORIZED,
+    *COMMON,
+)
+
+STATEMENT: Final = {
+    "accountId": "dara@devb",
+    "name": "Dara",
+    "balances": [{"currency": "USD", "available": 100.0, "posted": 100.0}],
+}
+OWN_PAYMENT: Final = {**TRANSACTION, "state": "succeeded", "declineReason": None, "md5": _MD5}
+DECLINED: Final = Shown(
+    status=200,
+    title="Declined",
+    body={
+        "data": {
+            **OWN_PAYMENT,
+            "trackingStatus": None,
+            "state": "declined",
+            "declineReason": "insufficient_funds",
+        },
+        "errorCode": 3,
+        "responseCode": 1,
+        "responseMessage": "The funds are not sufficient.",
+    },
+)
+OWN: Final = (failed(11, "Not your account"), UNAUTHORIZED, *COMMON)
+OPEN_ACCOUNT: Final = {"accountId": "dara@devb", "name": "Dara", "currencies": ["USD", "KHR"]}
+OPEN_ACCOUNT_ANSWERS: Final = (
+    shown(STATEMENT, "Account has been opened"),
+    failed(12, "Invalid"),
+    *OWN,
+)
+ACCOUNT_READ_ANSWERS: Final = (shown(STATEMENT, "Getting account successfully"), *OWN)
+DEPOSIT: Final = {
+    "accountId": "dara@devb",
+    "amount": 100.0,
+    "currency": "USD",
+    "externalRef": "cash-0001",
+}
+DEPOSIT_ANSWERS: Final = (shown(STATEMENT, "Deposit has been made"), *OWN)
+PAY: Final = {
+    "fromAccountId": "dave@devb",
+    "qr": DEEPLINK["qr"],
+    "description": "testing bakong generator",
+    "externalRef": "DEV123456ZTH",
+}
+PAY_ANSWERS: Final = (
+    shown(OWN_PAYMENT, "Payment has been made"),
+    DECLINED,
+    failed(4, "The QR cannot be read"),
+    *OWN,
+)
+PAYMENTS_ANSWERS: Final = (
+    shown({"payments": [OWN_PAYMENT], "next": None}, "Getting payments successfully"),
+    *OWN,
+)
+REFUND: Final = {"hash": _HASH}
+REFUND_ANSWERS: Final = (
+    shown({**OWN_PAYMENT, "trackingStatus": "REFUNDED_BY_RECEIVER"}, "Payment has been refunded"),
+    failed(1, "Not found, or not received by you"),
+    failed(3, "It did not succeed", message="Only a payment that succeeded can be refunded."),
+    *OWN,
+)

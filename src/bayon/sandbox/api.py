@@ -1,0 +1,212 @@
+"""The sandbox door: what no real service offers, and everybody who tests wants.
+
+Plain JSON; errors in Bakong's envelope with a 4xx. Any of the three kinds of token may come in.
+Absent in production.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bayon import payments
+from bayon.batch import Request
+from bayon.clock import Clock
+from bayon.db import ClockGoesForward, Database, Tx, advance_clock
+from bayon.errors import BayonError, Conflict, Denied, Invalid, NotFound, Unavailable
+from bayon.payments import (
+    AccountNotFound,
+    BadAccountId,
+    Completed,
+    Order,
+    Pay,
+    Payment,
+    PaymentNotFound,
+    Rail,
+    document,
+)
+from bayon.payments.khqr import BadQR
+from bayon.web import (
+    AccessKind,
+    Answer,
+    BadBody,
+    BadFields,
+    BadIdempotencyKey,
+    BodyTooLarge,
+    Call,
+    Field,
+    Operation,
+    Shown,
+    TooManyRequests,
+    WrongMethod,
+    failure,
+    number,
+    plain,
+    text,
+    text_or_none,
+)
+
+ANY: Final[tuple[AccessKind, ...]] = ("participant", "integrator", "issuer")
+DELAY_S_MAX: Final = 86_400
+OUTCOMES: Final[dict[str, Completed]] = {"success": "succeeded", "failed": "failed"}
+
+ERRORS: Final[dict[type[BayonError], tuple[int | None, int]]] = {
+    # error: (error code, HTTP status)
+    Denied: (6, 401),
+    BadBody: (5, 400),
+    BadIdempotencyKey: (5, 400),
+    BodyTooLarge: (None, 413),
+    WrongMethod: (None, 405),
+    TooManyRequests: (None, 429),
+    BadQR: (4, 422),
+    AccountNotFound: (11, 404),
+    BadAccountId: (12, 422),
+    PaymentNotFound: (1, 404),
+    ClockGoesForward: (5, 409),
+    Invalid: (5, 422),
+    NotFound: (1, 404),
+    Conflict: (5, 409),
+    Unavailable: (9, 503),
+}
+"""Every error this door can meet; one that is not named here is as its family."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxDoor:
+    """The door of the sandbox."""
+
+    db: Database
+    rail: Rail
+
+    def operations(self) -> list[Operation]:
+        """List the operations of this door."""
+        return [
+            Operation(
+                name="sandbox_pay",
+                path="/sandbox/v1/payments",
+                summary="Pay a QR as anybody: at once or later, successfully or not",
+                serve=self.pay,
+                access=ANY,
+                body=(
+                    Field(name="fromAccountId", length_max=255),
+                    Field(name="qr", length_max=20_000),
+                    Field(name="amount", kind="number", required=False, doc="for a static QR"),
+                    Field(name="outcome", required=False, one_of=tuple(OUTCOMES)),
+                    Field(name="delay_s", kind="number", required=False, doc="0 to 86400"),
+                ),
+                sample={"fromAccountId": "dave@devb", "qr": "0002…", "outcome": "success"},
+                answers=(Shown(status=200, title="The payment", body={"state": "succeeded"}),),
+            ),
+            Operation(
+                name="sandbox_mail",
+                method="GET",
+                path="/sandbox/v1/mail",
+                summary="Read the mail that was not sent, the newest first",
+                serve=self.mail,
+                access=ANY,
+                answers=(
+                    Shown(
+                        status=200,
+                        title="The mail",
+                        body={
+                            "messages": [
+                                {"to": "a@b.c", "subject": "…", "text": "…", "sent_at": "…"}
+                            ]
+                        },
+                    ),
+                ),
+            ),
+            Operation(
+                name="sandbox_clock",
+                method="GET",
+                path="/sandbox/v1/clock",
+                summary="Read the sandbox's clock",
+                serve=self.clock,
+                access=ANY,
+                answers=(Shown(status=200, title="Now", body={"now": "2026-01-01T00:00:00Z"}),),
+            ),
+            Operation(
+                name="sandbox_advance_clock",
+                path="/sandbox/v1/clock",
+                summary="Move the sandbox's clock forward",
+                serve=self.advance,
+                access=ANY,
+                body=(Field(name="advance_s", kind="number"),),
+                sample={"advance_s": 600},
+                answers=(Shown(status=200, title="Now", body={"now": "2026-01-01T00:10:00Z"}),),
+            ),
+        ]
+
+    async def pay(self, call: Call) -> Answer:
+        """Pay a QR from any account."""
+        request = Request[Pay, Payment](command=await self._order(call), render=_paid)
+        reply = await self.rail.pay(request)
+        declined = reply.outcome is not None and reply.outcome.state == "declined"
+        return Answer(body=reply.answer, status=422 if declined else 200)
+
+    async def mail(self, _call: Call) -> Answer:
+        """List the mail."""
+        mails = await self.db.read(payments.list_mail)
+        messages = [
+            {"to": m.recipient, "subject": m.subject, "text": m.body, "sent_at": m.sent_at}
+            for m in mails
+        ]
+        return plain({"messages": messages})
+
+    async def clock(self, _call: Call) -> Answer:
+        """Tell the time."""
+        self.db.forget_clock()
+        return _now(await self.db.clock())
+
+    async def advance(self, call: Call) -> Answer:
+        """Move the clock forward."""
+        advance_s = float(number(call.values, "advance_s"))
+
+        async def work(tx: Tx) -> Clock:
+            return await advance_clock(tx, advance_s=advance_s)
+
+        clock = await self.db.transaction(work)
+        self.db.forget_clock()
+        return _now(clock)
+
+    async def _order(self, call: Call) -> Pay:
+        from_account_id = payments.account_id_of(text(call.values, "fromAccountId"))
+        found = await self.db.read(lambda tx: payments.find_accounts(tx, [from_account_id]))
+        if from_account_id not in found:
+            raise AccountNotFound
+        order = Order(
+            participant_id=found[from_account_id].participant_id,
+            from_account_id=from_account_id,
+            amount=None if call.values["amount"] is None else number(call.values, "amount"),
+            completes=OUTCOMES[text_or_none(call.values, "outcome") or "success"],
+            delay_s=_delay_s(call),
+        )
+        return payments.order_by_qr(order, qr=text(call.values, "qr"))
+
+
+def refuse(error: BayonError) -> Answer:
+    """Translate an error to the envelope, with a 4xx."""
+    family = next((kind for kind in type(error).__mro__ if kind in ERRORS), None)
+    error_code, status = ERRORS[family] if family else (9, 500)
+    headers = {}
+    if isinstance(error, TooManyRequests):
+        headers = {"Retry-After": str(error.retry_after_s)}
+    return Answer(body=failure(error_code, error.message), status=status, headers=headers)
+
+
+def _paid(payment: Payment) -> bytes:
+    shown = document.own_payment(payment)
+    if payment.state == "declined":
+        return failure(3, None, shown)
+    return plain(shown).body
+
+
+def _delay_s(call: Call) -> float:
+    if call.values["delay_s"] is None:
+        return 0.0
+    delay_s = float(number(call.values, "delay_s"))
+    if not 0 <= delay_s <= DELAY_S_MAX:
+        raise BadFields(f"delay_s must be from 0 to {DELAY_S_MAX}.")
+    return delay_s
+
+
+def _now(clock: Clock) -> Answer:
+    return plain({"now": clock.now()})

@@ -1,0 +1,79 @@
+"""What all HTTP doors share: access tokens, limits, the ladder of a request, the envelope."""
+
+from bayon.web.access import (
+    Access,
+    Gate,
+    TokenNotFound,
+    Unauthorized,
+    is_latest,
+    keep_token,
+    list_tokens,
+    new_token,
+    revoke_token,
+)
+from bayon.web.envelope import TEXTS, Answer, failure, plain, success
+from bayon.web.fields import (
+    BadBody,
+    BadFields,
+    BodyTooLarge,
+    Field,
+    Values,
+    number,
+    text,
+    text_or_none,
+)
+from bayon.web.fields import read as read_fields
+from bayon.web.limits import Limit, TooManyRequests
+from bayon.web.openapi import describe
+from bayon.web.operation import (
+    BadIdempotencyKey,
+    Call,
+    Operation,
+    Porch,
+    Shown,
+    WrongMethod,
+    canonical,
+    mount,
+    send_answer,
+)
+from bayon.web.store import AccessKind, AccessToken
+
+__all__ = [
+    "TEXTS",
+    "Access",
+    "AccessKind",
+    "AccessToken",
+    "Answer",
+    "BadBody",
+    "BadFields",
+    "BadIdempotencyKey",
+    "BodyTooLarge",
+    "Call",
+    "Field",
+    "Gate",
+    "Limit",
+    "Operation",
+    "Porch",
+    "Shown",
+    "TokenNotFound",
+    "TooManyRequests",
+    "Unauthorized",
+    "Values",
+    "WrongMethod",
+    "canonical",
+    "describe",
+    "failure",
+    "is_latest",
+    "keep_token",
+    "list_tokens",
+    "mount",
+    "new_token",
+    "number",
+    "plain",
+    "read_fields",
+    "revoke_token",
+    "send_answer",
+    "success",
+    "text",
+    "text_or_none",
+]

@@ -1,0 +1,249 @@
+"""Operations: one line of a door's table each, and the ladder every request of it climbs.
+
+    address limit > access > token limit > idempotency key > body > fields > serve > answer
+
+An operation says what it takes and shows; `mount` makes of a door's table the ASGI handlers that
+serve it, and `openapi` makes of the same table its description. What goes wrong on any rung goes
+through the door's own table of errors.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+import structlog
+from litestar import asgi
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from bayon.batch import Key
+from bayon.errors import BayonError, Invalid
+from bayon.web import fields
+from bayon.web.access import Access, Gate
+from bayon.web.envelope import Answer
+from bayon.web.fields import BadBody, BodyTooLarge, Field, Values
+from bayon.web.limits import Limit
+from bayon.web.store import AccessKind
+
+IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
+
+log = structlog.get_logger()
+
+
+class BadIdempotencyKey(Invalid):
+    """Idempotency-Key must have 1 to 255 printable ASCII characters."""
+
+    code = "bad_idempotency_key"
+
+
+class WrongMethod(BayonError):
+    """This method is not allowed here."""
+
+    code = "wrong_method"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__()
+        self.allowed: tuple[str, ...] = tuple(allowed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A request as its operation sees it, all rungs below climbed."""
+
+    access: Access | None
+    values: Values
+    decoded: object
+    path: Mapping[str, str]
+    keys: tuple[Key, ...]
+    url: str
+    """Where this server stands, as the caller sees it: scheme and host."""
+    token: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """An answer as the description shows it: HTTP status, title, and its body."""
+
+    status: int
+    title: str
+    body: object
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One operation: where it is, what it takes, who may, what it answers, and what does it.
+
+    `body` are the fields of a JSON object, `query` those of the query string. `array` says that the
+    body may be a bare array as well: then the operation reads `decoded` itself.
+    """
+
+    name: str
+    path: str
+    summary: str
+    serve: Callable[[Call], Awaitable[Answer]]
+    method: str = "POST"
+    access: tuple[AccessKind, ...] = ()
+    access_optional: bool = False
+    body: tuple[Field, ...] = ()
+    query: tuple[Field, ...] = ()
+    array: bool = False
+    sample: object = None
+    answers: tuple[Shown, ...] = ()
+    doc: str = ""
+
+
+class Refuse(Protocol):
+    """A door's table of errors: from what was raised to the door's answer."""
+
+    def __call__(self, error: BayonError, /) -> Answer:
+        """Translate."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Porch:
+    """What stands before every door: who may come in, how often, how large, and where we are."""
+
+    gate: Gate
+    token_limit: Limit
+    address_limit: Limit
+    body_size_max: int
+    public_url: str | None
+
+
+def mount(
+    operations: Sequence[Operation], porch: Porch, *, refuse: Refuse
+) -> list[ASGIRouteHandler]:
+    """Make the handlers of a door, one a path."""
+    by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in operations:
+        by_path[operation.path][operation.method] = operation
+    return [_handler(path, methods, porch, refuse) for path, methods in by_path.items()]
+
+
+def _handler(
+    path: str, methods: Mapping[str, Operation], porch: Porch, refuse: Refuse
+) -> ASGIRouteHandler:
+    @asgi(path, copy_scope=False)
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            operation = methods.get(cast("HTTPScope", scope)["method"])
+            if operation is None:
+                raise WrongMethod(sorted(methods))
+            answer = await operation.serve(await _climb(operation, porch, scope, receive))
+        except BayonError as error:
+            answer = refuse(error)
+        await send_answer(answer, send)
+
+    return handler
+
+
+async def _climb(operation: Operation, porch: Porch, scope: Scope, receive: Receive) -> Call:
+    headers = _headers(scope)
+    porch.address_limit.take(_address(scope))
+    token = _bearer(headers)
+    access = await _enter(operation, porch, token)
+    if access is not None:
+        porch.token_limit.take(access.digest)
+    key = _idempotency_key(headers)
+    decoded, values = await _content(operation, porch, scope, receive)
+    return Call(
+        access=access,
+        values=values,
+        decoded=decoded,
+        path=cast("Mapping[str, str]", cast("HTTPScope", scope)["path_params"]),
+        keys=_keys(operation, access, key, decoded),
+        url=porch.public_url or _url(scope, headers),
+        token=token,
+    )
+
+
+async def _enter(operation: Operation, porch: Porch, token: str | None) -> Access | None:
+    if not operation.access or (operation.access_optional and token is None):
+        return None
+    return await porch.gate.enter(token, *operation.access)
+
+
+async def _content(
+    operation: Operation, porch: Porch, scope: Scope, receive: Receive
+) -> tuple[object, dict[str, object]]:
+    asked: Values = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    values = fields.read(asked, operation.query) if operation.query else {}
+    if operation.method != "POST":
+        return None, values
+    decoded = fields.decode(await read_body(receive, porch.body_size_max))
+    if operation.array and isinstance(decoded, list):
+        return decoded, values  # pyright: ignore[reportUnknownVariableType] - the operation reads it
+    return decoded, values | fields.read(fields.as_object(decoded), operation.body)
+
+
+async def read_body(receive: Receive, size_max: int) -> bytes:
+    """Read a request's body. Errors: `BodyTooLarge`, as soon as that is known."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadBody("The request was broken off.")
+        parts.append(message["body"])
+        size += len(message["body"])
+        if size > size_max:
+            raise BodyTooLarge
+        if not message["more_body"]:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def send_answer(answer: Answer, send: Send) -> None:
+    """Send an answer."""
+    headers = [
+        (b"content-type", answer.media_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in answer.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    return dict(scope["headers"])
+
+
+def _bearer(headers: Mapping[bytes, bytes]) -> str | None:
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
+    raw = headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    key = raw.decode("latin-1")
+    if not (0 < len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX and key.isascii() and key.isprintable()):
+        raise BadIdempotencyKey
+    return key
+
+
+def _keys(
+    operation: Operation, access: Access | None, key: str | None, decoded: object
+) -> tuple[Key, ...]:
+    if key is None or access is None:
+        return ()
+    scope = (access.kind, access.owner, operation.method, operation.path)
+    return (Key.of(*scope, key=key, body=canonical(decoded)),)
+
+
+def canonical(decoded: object) -> bytes:
+    """Write a decoded body so that equal contents are equal bytes."""
+    return msgspec.json.encode(decoded, order="deterministic")
+
+
+def _address(scope: Scope) -> str:
+    client = cast("HTTPScope", scope)["client"]
+    return client[0] if client else ""
+
+
+def _url(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    return f"{scope['scheme']}://{headers.get(b'host', b'localhost').decode('latin-1')}"
