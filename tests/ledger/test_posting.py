@@ -1,8 +1,11 @@
-"""The ledger's verbs on the real database: guards as tables in order of precedence, then effects."""
+"""The ledger's verbs: guards as tables in their order of precedence, then effects.
+
+Most tests share one database, on accounts of their own.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -27,6 +30,7 @@ from bayon.ledger import (
     store,
 )
 from bayon.money import AMOUNT_MINOR_MAX, Currency
+from conftest import Server
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOO_MUCH = AMOUNT_MINOR_MAX + 1
@@ -106,7 +110,7 @@ class Town:
         return outcome
 
     async def balance(self, account: str) -> tuple[int, int]:
-        """Posted and held."""
+        """Tell posted and held."""
         (found,) = await self.db.read(lambda tx: ledger.balance(tx, [self.ids[account]]))
         assert found is not None
         assert found.available_minor == found.posted_minor - found.held_minor
@@ -117,9 +121,22 @@ async def opened(db: Database, commands: Sequence[OpenAccount]) -> list[Account]
     return await db.transaction(lambda tx: ledger.open_account(tx, commands, now=NOW))
 
 
+@pytest.fixture(scope="module")
+async def shared(server: Server) -> AsyncGenerator[Database]:
+    url = await server.clone()
+    db = await Database.connect(url)
+    yield db
+    found = await db.transaction(ledger.check, isolation="repeatable_read")
+    assert found == []
+    await db.close()
+    await server.drop(url)
+
+
 @pytest.fixture
-async def town(db: Database) -> Town:
-    accounts = await opened(db, list(OPEN.values()))
+async def town(shared: Database) -> Town:
+    db, mark = shared, uuid7()
+    commands = [replace(c, name=c.name and f"{c.name} {mark}") for c in OPEN.values()]
+    accounts = await opened(db, commands)
     ids = dict(zip(OPEN, (account.id for account in accounts), strict=True))
     made = Town(db, ids | {"nobody": uuid7()})
     assert isinstance(await made.post("source", "payer", 100), Transfer)
