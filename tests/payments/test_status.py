@@ -201,7 +201,7 @@ async def test_a_reference_finds_its_newest_payment_and_only_exactly(
 
 async def wait_until_waiting(rail: payments.Rail, count: int = 1) -> None:
     """Give the waiters time to have asked once, so that only waking can answer them."""
-    while len(rail.watch.md5s) < count or rail.asking.sizes.commands < count:
+    while len(rail.watch.md5s) < count or rail.asking.sizes.commands < count:  # noqa: ASYNC110 - no event tells that a waiter has asked
         await asyncio.sleep(0.005)
     await asyncio.sleep(0.05)
 
