@@ -56,8 +56,12 @@ async def ids(scratch: Database) -> dict[str, UUID]:
         assert isinstance(transfers[1], Transfer)
         assert isinstance(holds[0], Hold)
         return {
-            **{"source": source, "payer": payer, "payee": payee, "riel": riel},
-            **{"transfer": transfers[1].id, "hold": holds[0].id},
+            "source": source,
+            "payer": payer,
+            "payee": payee,
+            "riel": riel,
+            "transfer": transfers[1].id,
+            "hold": holds[0].id,
         }
 
     return await scratch.transaction(work)

@@ -173,7 +173,8 @@ async def test_statements_are_as_many_whatever_the_size_of_the_batch(
 ) -> None:
     source, *customers = await opened(db, *[10] * size)
     places = [PlaceHold(account_id=c, amount_minor=4, cause_id=uuid7()) for c in customers]
-    db.journal = journal = []
+    journal: list[tuple[str, tuple[object, ...]]] = []
+    db.journal = journal
     await posted(db, [post(customer, source) for customer in customers])
     # Lock balances, insert transfers, update balances.
     assert told(journal) == 3
