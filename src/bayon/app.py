@@ -27,7 +27,7 @@ from litestar.types import (
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bayon import bakong, ledger, pages, payments, sandbox
-from bayon.bakong import OpenApi, ParticipantApi, Registrar, UnknownPath
+from bayon.bakong import OpenApi, ParticipantApi, Registrar
 from bayon.config import Settings
 from bayon.db import Database, Tx
 from bayon.errors import BayonError, Unavailable
@@ -37,7 +37,7 @@ from bayon.log import Secret
 from bayon.payments import Rail
 from bayon.sandbox import SandboxDoor
 from bayon.seal import Sealer
-from bayon.web import Answer, Gate, Limit, Porch, WrongMethod, describe, mount
+from bayon.web import Answer, Gate, Limit, Porch, UnknownPath, WrongMethod, describe, mount
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
@@ -73,7 +73,7 @@ def build(settings: Settings, db: Database, *, seal_keys: Secret, jwt_key: Secre
         ("Participants", "The rail, as banks use it: accounts and payments.", participant_api),
     ]
     handlers: list[ControllerRouterHandler] = [
-        *mount(open_api, porch, refuse=bakong.refuse),
+        *mount(open_api, porch, refuse=bakong.refuse, host=settings.bakong_host),
         *mount(participant_api, porch, refuse=bakong.refuse),
     ]
     if settings.sandbox:

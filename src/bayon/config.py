@@ -48,7 +48,6 @@ class Settings:
     network_port: int = _setting(8583, "ISO 8583", at_least=0, at_most=65_535)
     public_url: str | None = _setting(None, "where public links stand; `serve` requires it", url="")
     bakong_host: str | None = _setting(None, "serve the Bakong Open API under this host name only")
-    cms_host: str | None = _setting(None, "serve card management under this host name only")
     body_size_max: int = _setting(1_048_576, "bytes of a request's body", at_least=1_024)
     rate_limit_token_per_s: int = _setting(50, "requests of one token; 0 is off", at_least=0)
     rate_limit_address_per_s: int = _setting(50, "requests of one address; 0 is off", at_least=0)

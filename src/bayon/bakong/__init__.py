@@ -4,6 +4,6 @@ from bayon.bakong import tokens
 from bayon.bakong.api import OpenApi
 from bayon.bakong.participants import ParticipantApi
 from bayon.bakong.register import Registrar
-from bayon.bakong.wire import UnknownPath, refuse
+from bayon.bakong.wire import refuse
 
-__all__ = ["OpenApi", "ParticipantApi", "Registrar", "UnknownPath", "refuse", "tokens"]
+__all__ = ["OpenApi", "ParticipantApi", "Registrar", "refuse", "tokens"]

@@ -33,6 +33,7 @@ from bayon.web import (
     TokenNotFound,
     TooManyRequests,
     Unauthorized,
+    UnknownPath,
     WrongMethod,
     failure,
 )
@@ -48,12 +49,6 @@ class MailDown(Unavailable):
     """Email server has been down."""
 
     code = "mail_down"
-
-
-class UnknownPath(NotFound):
-    """There is nothing here."""
-
-    code = "unknown_path"
 
 
 OWN_TEXT: Final = "own"

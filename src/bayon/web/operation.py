@@ -21,7 +21,7 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Scope, Send
 
 from bayon.batch import Key
-from bayon.errors import BayonError, Invalid
+from bayon.errors import BayonError, Invalid, NotFound
 from bayon.web import fields
 from bayon.web.access import Access, Gate
 from bayon.web.envelope import Answer
@@ -38,6 +38,12 @@ class BadIdempotencyKey(Invalid):
     """Idempotency-Key must have 1 to 255 printable ASCII characters."""
 
     code = "bad_idempotency_key"
+
+
+class UnknownPath(NotFound):
+    """There is nothing here."""
+
+    code = "unknown_path"
 
 
 class WrongMethod(BayonError):
@@ -116,20 +122,26 @@ class Porch:
 
 
 def mount(
-    operations: Sequence[Operation], porch: Porch, *, refuse: Refuse
+    operations: Sequence[Operation], porch: Porch, *, refuse: Refuse, host: str | None = None
 ) -> list[ControllerRouterHandler]:
-    """Make the handlers of a door, one a path."""
+    """Make the handlers of a door, one a path; with `host` it is there under that name only."""
     by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in operations:
         by_path[operation.path][operation.method] = operation
-    return [_handler(path, methods, porch, refuse) for path, methods in by_path.items()]
+    return [_handler(path, methods, porch, refuse, host) for path, methods in by_path.items()]
 
 
 def _handler(
-    path: str, methods: Mapping[str, Operation], porch: Porch, refuse: Refuse
+    path: str,
+    methods: Mapping[str, Operation],
+    porch: Porch,
+    refuse: Refuse,
+    host: str | None,
 ) -> ControllerRouterHandler:
     async def answer(scope: HTTPScope, receive: Receive) -> Answer:
         try:
+            if host is not None and _host(scope) != host:
+                raise UnknownPath
             operation = methods.get(scope["method"])
             if operation is None:
                 raise WrongMethod(sorted(methods))
@@ -265,6 +277,12 @@ def _keys(
 def canonical(decoded: object) -> bytes:
     """Write a decoded body so that equal contents are equal bytes."""
     return msgspec.json.encode(decoded, order="deterministic")
+
+
+def _host(scope: HTTPScope) -> str:
+    """Tell the host name a request was sent to, without its port."""
+    host = _headers(scope).get(b"host", b"").decode("latin-1").lower()
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
 
 
 def _address(scope: HTTPScope) -> str:
