@@ -163,8 +163,6 @@ class Database:
         try:
             async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
                 yield connection
-        except asyncpg.DataError:
-            raise  # an InterfaceError to asyncpg, but a fault of the value, not of the connection
         except AWAY as error:
             raise Unavailable("The database is away.", error=type(error).__name__) from error
 
