@@ -380,10 +380,10 @@ def test_ledger_agrees_with_its_model(hand: Hand) -> None:
         def __init__(self) -> None:
             super().__init__(hand)
 
-    run_state_machine_as_test(OnThisHand, settings=few_or_many(60, 1_000))
+    run_state_machine_as_test(OnThisHand, settings=few_or_many(60, 300))
 
 
-@few_or_many(60, 2_000)
+@few_or_many(60, 600)
 @given(
     before=steps("post", "hold", most=8),
     some=steps("post", "hold", "capture", "release", "expire", most=20),
