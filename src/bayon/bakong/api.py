@@ -26,14 +26,17 @@ from bayon.web import (
     Operation,
     Values,
     failure,
+    free_text,
     number,
     read_fields,
     success,
     text,
+    text_or_none,
 )
 
 LIST_LENGTH_MAX: Final = 50
 WAIT_S_MAX: Final = 30
+WAITS_S: Final = {str(seconds): seconds for seconds in range(1, WAIT_S_MAX + 1)}
 CALLBACK_SCHEMES_REFUSED: Final = frozenset(
     {"", "http", "javascript", "data", "file", "blob", "vbscript"}
 )
@@ -106,7 +109,7 @@ class OpenApi:
                 path="/v1/generate_deeplink_by_qr",
                 summary="Generate a deeplink to a dynamic QR",
                 serve=self.generate_deeplink_by_qr,
-                body=(Field(name="qr", length_max=20_000), SOURCE_INFO),
+                body=(free_text("qr"), SOURCE_INFO),
                 sample=samples.DEEPLINK,
                 answers=samples.DEEPLINK_ANSWERS,
             ),
@@ -128,8 +131,8 @@ class OpenApi:
             ("md5", self.check_by_md5, (MD5,), (wait,)),
             ("hash", self.check_by_hash, (HASH,), ()),
             ("short_hash", self.check_by_short_hash, short, ()),
-            ("instruction_ref", self.check_by_instruction_ref, (Field(name="instructionRef"),), ()),
-            ("external_ref", self.check_by_external_ref, (Field(name="externalRef"),), ()),
+            ("instruction_ref", self.check_by_instruction_ref, (free_text("instructionRef"),), ()),
+            ("external_ref", self.check_by_external_ref, (free_text("externalRef"),), ()),
         ]
         return [
             Operation(
@@ -174,7 +177,7 @@ class OpenApi:
                 summary="Check whether a Bakong account exists",
                 serve=self.check_bakong_account,
                 access=() if self.settings.bakong_open_account_check else ("integrator",),
-                body=(Field(name="accountId"),),
+                body=(free_text("accountId"),),
                 sample=samples.ACCOUNT,
                 answers=samples.ACCOUNT_ANSWERS,
             )
@@ -203,7 +206,7 @@ class OpenApi:
 
     async def generate_deeplink_by_qr(self, call: Call) -> Answer:
         """Make a link to a QR, another one each time."""
-        source = _source_info(call.values)
+        source = _source_info(call.values, loopback=self.settings.sandbox)
         qr = khqr.reading(text(call.values, "qr"))
         if khqr.read(qr).static:
             raise StaticQr
@@ -317,23 +320,21 @@ def _listed(call: Call, member: str) -> list[str]:
 
 
 def _wait_s(values: Values) -> int:
-    wanted = values.get("wait_s")
+    wanted = text_or_none(values, "wait_s")
     if wanted is None:
         return 0
-    if not (isinstance(wanted, str) and wanted.isascii() and wanted.isdigit()):
-        wanted = "0"
-    if not 1 <= int(wanted[:3]) <= WAIT_S_MAX:
+    if wanted not in WAITS_S:
         raise _broken("/wait_s", f"wait_s must be a whole number from 1 to {WAIT_S_MAX}.")
-    return int(wanted)
+    return WAITS_S[wanted]
 
 
-def _source_info(values: Values) -> dict[str, str]:
+def _source_info(values: Values, *, loopback: bool) -> dict[str, str]:
     info = cast("dict[str, str] | None", values["sourceInfo"])
     if info is None:
         return {}
-    if _scheme(info["appIconUrl"]) != "https":
+    if _scheme(info["appIconUrl"], loopback=loopback) != "https":
         raise _broken("/sourceInfo/appIconUrl", "sourceInfo.appIconUrl must be an https URL.")
-    if _scheme(info["appDeepLinkCallback"]) in CALLBACK_SCHEMES_REFUSED:
+    if _scheme(info["appDeepLinkCallback"], loopback=loopback) in CALLBACK_SCHEMES_REFUSED:
         raise _broken(
             "/sourceInfo/appDeepLinkCallback",
             "sourceInfo.appDeepLinkCallback must be an https URL or one of your app's own scheme.",
@@ -341,8 +342,11 @@ def _source_info(values: Values) -> dict[str, str]:
     return info
 
 
-def _scheme(url: str) -> str:
-    """Tell a URL's scheme; empty for what is no clean absolute URL. Loopback http is as https."""
+def _scheme(url: str, *, loopback: bool) -> str:
+    """Tell a URL's scheme; empty for what is no clean absolute URL.
+
+    With `loopback` http towards this machine is as good as https: a sandbox's apps stand there.
+    """
     if not url.isprintable() or " " in url:
         return ""
     try:
@@ -351,8 +355,8 @@ def _scheme(url: str) -> str:
         return ""
     if parts.scheme in {"http", "https"} and not parts.hostname:
         return ""
-    loopback = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    return "https" if parts.scheme == "http" and loopback else parts.scheme.lower()
+    local = loopback and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return "https" if parts.scheme == "http" and local else parts.scheme
 
 
 def _broken(pointer: str, message: str) -> BadFields:

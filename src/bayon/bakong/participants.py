@@ -41,6 +41,7 @@ from bayon.web import (
     Values,
     canonical,
     failure,
+    free_text,
     number,
     success,
     text,
@@ -51,7 +52,7 @@ OWN: Final[tuple[AccessKind, ...]] = ("participant",)
 CURRENCIES: Final = tuple(currency.value for currency in Currency)
 CURRENCY: Final = Field(name="currency", one_of=CURRENCIES)
 AMOUNT: Final = Field(name="amount", kind="number", doc="major units; whole riel")
-ACCOUNT_ID: Final = Field(name="accountId", length_max=255)
+ACCOUNT_ID: Final = free_text("accountId")
 EXTERNAL_REF: Final = Field(
     name="externalRef",
     required=False,
@@ -59,9 +60,9 @@ EXTERNAL_REF: Final = Field(
     doc="yours, unique: repeated with the same content it returns the first answer",
 )
 PAYMENT_FIELDS: Final = (
-    Field(name="fromAccountId", length_max=255),
-    Field(name="qr", required=False, length_max=20_000, doc="a KHQR; or toAccountId and amount"),
-    Field(name="toAccountId", required=False, length_max=255),
+    free_text("fromAccountId"),
+    free_text("qr", required=False, doc="a KHQR; or toAccountId and amount"),
+    free_text("toAccountId", required=False),
     Field(name="amount", kind="number", required=False, doc="major units; whole riel"),
     Field(name="currency", required=False, one_of=CURRENCIES),
     Field(name="description", required=False, length_max=255),
@@ -69,7 +70,7 @@ PAYMENT_FIELDS: Final = (
     EXTERNAL_REF,
 )
 LIST_FIELDS: Final = (
-    Field(name="accountId", required=False, length_max=255),
+    free_text("accountId", required=False),
     Field(name="direction", required=False, one_of=("incoming", "outgoing")),
     Field(name="from", required=False, length_max=40, doc="ISO 8601 or epoch ms, inclusive"),
     Field(name="to", required=False, length_max=40, doc="ISO 8601 or epoch ms, inclusive"),
@@ -210,7 +211,7 @@ class ParticipantApi:
             lambda tx: payments.list_payments(
                 tx,
                 participant_id=_participant(call),
-                account_id=payments.account_id_of(account_id) if account_id else None,
+                account_id=None if account_id is None else payments.account_id_of(account_id),
                 direction=text_or_none(values, "direction"),
                 since=_instant(values, "from"),
                 until=_instant(values, "to"),

@@ -36,6 +36,7 @@ from bayon.web import (
     UnknownPath,
     WrongMethod,
     failure,
+    headers_of,
 )
 
 
@@ -108,14 +109,4 @@ def refuse(error: BayonError) -> Answer:
     family = next((kind for kind in type(error).__mro__ if kind in ERRORS), None)
     error_code, status, whose = ERRORS[family] if family else (9, 500, CODE_TEXT)
     body = failure(error_code, error.message if whose == OWN_TEXT else None)
-    return Answer(body=body, status=status, headers=_headers(error))
-
-
-def _headers(error: BayonError) -> dict[str, str]:
-    if isinstance(error, TooManyRequests):
-        return {"Retry-After": str(error.retry_after_s)}
-    if isinstance(error, WrongMethod):
-        return {"Allow": ", ".join(error.allowed)}
-    if isinstance(error, Denied):
-        return {"WWW-Authenticate": "Bearer"}
-    return {}
+    return Answer(body=body, status=status, headers=headers_of(error))

@@ -115,9 +115,9 @@ async def keep_token(
     label: str,
     now: datetime,
     expires_at: datetime | None = None,
-) -> None:
-    """Make a token valid."""
-    await store.insert_token(
+) -> bool:
+    """Make a token valid; False when there was such a token already, which stays as it is."""
+    return await store.insert_token(
         tx,
         kind=kind,
         owner=owner,

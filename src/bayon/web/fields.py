@@ -15,6 +15,9 @@ from bayon.errors import BayonError, Invalid, Problem
 LENGTH_MAX: Final = 4_096
 """No text without a limit of its own is longer than this."""
 
+FREE_LENGTH_MAX: Final = 2**30
+"""No body is so long."""
+
 Kind = Literal["text", "number", "texts", "object"]
 
 
@@ -51,6 +54,11 @@ class Field:
 
 
 Values = Mapping[str, object]
+
+
+def free_text(name: str, *, required: bool = True, doc: str = "") -> Field:
+    """Make a text of any length, also none: whether it makes sense is not for the wire to say."""
+    return Field(name=name, required=required, length_min=0, length_max=FREE_LENGTH_MAX, doc=doc)
 
 
 def decode(body: bytes) -> object:

@@ -37,14 +37,19 @@ class Limit:
         left = min(self._full, left + (now - at) * self._per_s)
         if left < 1:
             raise TooManyRequests(retry_after_s=math.ceil((1 - left) / self._per_s))
-        if len(self._buckets) >= BUCKETS_MAX:
+        if len(self._buckets) >= BUCKETS_MAX and key not in self._buckets:
             self._forget_full(now)
         self._buckets[key] = (left - 1, now)
 
     def _forget_full(self, now: float) -> None:
-        """Drop the buckets that have filled up again; they say no more than none would."""
+        """Drop the buckets that have filled up again; they say no more than none would.
+
+        Where that does not help all are dropped: a flood must not make us look at each every time.
+        """
         self._buckets = {
             key: (left, at)
             for key, (left, at) in self._buckets.items()
             if left + (now - at) * self._per_s < self._full
         }
+        if len(self._buckets) >= BUCKETS_MAX:
+            self._buckets.clear()

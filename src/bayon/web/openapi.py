@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bayon.web.fields import Field
+from bayon.web.fields import FREE_LENGTH_MAX, Field
 from bayon.web.operation import Operation, Shown
 
 Document = dict[str, Any]
@@ -74,7 +74,8 @@ def _schema(field: Field) -> Document:
     match field.kind:
         case "text":
             schema: Document = {"type": "string", "minLength": field.length_min}
-            schema["maxLength"] = field.length_max
+            if field.length_max < FREE_LENGTH_MAX:
+                schema["maxLength"] = field.length_max
             if field.one_of:
                 schema = {"type": "string", "enum": list(field.one_of)}
         case "number":

@@ -21,12 +21,12 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Scope, Send
 
 from bayon.batch import Key
-from bayon.errors import BayonError, Invalid, NotFound
+from bayon.errors import BayonError, Denied, Invalid, NotFound
 from bayon.web import fields
 from bayon.web.access import Access, Gate
 from bayon.web.envelope import Answer
 from bayon.web.fields import BadBody, BodyTooLarge, Field, Values
-from bayon.web.limits import Limit
+from bayon.web.limits import Limit, TooManyRequests
 from bayon.web.store import AccessKind
 
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
@@ -140,7 +140,7 @@ def _handler(
 ) -> ControllerRouterHandler:
     async def answer(scope: HTTPScope, receive: Receive) -> Answer:
         try:
-            if host is not None and _host(scope) != host:
+            if host is not None and _host(scope) != host.lower():
                 raise UnknownPath
             operation = methods.get(scope["method"])
             if operation is None:
@@ -150,7 +150,7 @@ def _handler(
             return refuse(error)
 
     # A raw ASGI handler is Litestar's fastest, but its router knows no parameters in their paths.
-    return _with_parameters(path, methods, answer) if "{" in path else _raw(path, answer)
+    return _with_parameters(path, answer) if "{" in path else _raw(path, answer)
 
 
 _Answering = Callable[[HTTPScope, Receive], Awaitable[Answer]]
@@ -164,10 +164,8 @@ def _raw(path: str, answer: _Answering) -> ASGIRouteHandler:
     return handler
 
 
-def _with_parameters(
-    path: str, methods: Mapping[str, Operation], answer: _Answering
-) -> HTTPRouteHandler:
-    @route(path, http_method=[HttpMethod(method) for method in methods])
+def _with_parameters(path: str, answer: _Answering) -> HTTPRouteHandler:
+    @route(path, http_method=list(HttpMethod))  # the others are refused by the door itself
     async def handler(request: Request[Any, Any, Any]) -> Response[bytes]:
         given = await answer(request.scope, request.receive)
         return Response(
@@ -244,6 +242,17 @@ async def send_answer(answer: Answer, send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+def headers_of(error: BayonError) -> dict[str, str]:
+    """Tell the headers HTTP itself wants with a refusal, whatever the door's dialect."""
+    if isinstance(error, TooManyRequests):
+        return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, WrongMethod):
+        return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, Denied):
+        return {"WWW-Authenticate": "Bearer"}
+    return {}
 
 
 def _headers(scope: HTTPScope) -> dict[bytes, bytes]:

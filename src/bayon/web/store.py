@@ -34,21 +34,23 @@ async def insert_token(
     label: str,
     created_at: datetime,
     expires_at: datetime | None,
-) -> None:
-    """Insert a token; one that is there already stays as it is."""
-    await tx.run(
-        """
-        INSERT INTO web.access_token (id, kind, owner, digest, label, created_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (digest) DO NOTHING
-        """,
-        uuid7(),
-        kind,
-        owner,
-        digest,
-        label,
-        created_at,
-        expires_at,
+) -> bool:
+    """Insert a token; one that is there already stays as it is, and the answer is False."""
+    return bool(
+        await tx.value(
+            """
+            INSERT INTO web.access_token (id, kind, owner, digest, label, created_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (digest) DO NOTHING RETURNING true
+            """,
+            uuid7(),
+            kind,
+            owner,
+            digest,
+            label,
+            created_at,
+            expires_at,
+        )
     )
 
 
