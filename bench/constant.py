@@ -1,0 +1,128 @@
+"""The constant route: what HTTP, the ladder and the measuring cost without any database.
+
+    python -m bench.constant --answer=FILE --ready-file=FILE
+
+The same kind of handler (the real operation of `check_transaction_by_md5`, mounted the same way in
+the same Litestar under the same `observed`, served by the same uvicorn with the same settings): it
+reads and parses the body, checks the token in memory, and always answers the same bytes.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import uvloop
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.types import ASGIApp
+
+from bayon import bakong, log
+from bayon.app import Bayon, Metrics, observed
+from bayon.bakong import OpenApi
+from bayon.config import Settings
+from bayon.payments import Rail
+from bayon.seal import Sealer
+from bayon.serve import _server  # pyright: ignore[reportPrivateUsage] - the very same settings
+from bayon.web import (
+    Access,
+    AccessKind,
+    Answer,
+    Call,
+    Gate,
+    Limit,
+    Operation,
+    Porch,
+    Unauthorized,
+    mount,
+)
+from bayon.web.access import digest_of
+
+NOTHING: Final[Any] = None
+
+
+class OneToken:
+    """A gate that knows one token, in memory."""
+
+    def __init__(self, token: str) -> None:
+        digest = digest_of(token)
+        access = Access(kind="integrator", owner="bench", digest=digest, expires_at=None)
+        self._known: Mapping[bytes, Access] = {digest: access}
+
+    async def enter(self, token: str | None, *kinds: AccessKind) -> Access:
+        """Let in who bears the token."""
+        access = self._known.get(digest_of(token or ""))
+        if access is None or access.kind not in kinds:
+            raise Unauthorized
+        return access
+
+
+def build(settings: Settings, *, token: str, answer: bytes) -> Bayon:
+    """Wire the one route."""
+
+    async def serve(_: Call) -> Answer:
+        return Answer(body=answer)
+
+    rail = Rail(NOTHING, Sealer({1: bytes(32)}))
+    real = OpenApi(db=NOTHING, rail=rail, registrar=NOTHING, settings=settings).operations()
+    check = next(o for o in real if o.name == "check_transaction_by_md5")
+    operation = Operation(
+        name=check.name,
+        path=check.path,
+        summary=check.summary,
+        serve=serve,
+        access=check.access,
+        body=check.body,
+        query=check.query,
+    )
+    porch = Porch(
+        gate=cast("Gate", OneToken(token)),
+        token_limit=Limit(settings.rate_limit_token_per_s),
+        address_limit=Limit(settings.rate_limit_address_per_s),
+        body_size_max=settings.body_size_max,
+        public_url=None,
+    )
+    litestar = Litestar(
+        route_handlers=mount([operation], porch, refuse=bakong.refuse),
+        openapi_config=None,
+        logging_config=None,
+        cors_config=CORSConfig(expose_headers=["Retry-After", "X-Request-Id"], max_age=3_600),
+    )
+    return Bayon(asgi=observed(cast("ASGIApp", litestar), Metrics(rail)), rail=rail)
+
+
+async def run(answer: bytes, ready_file: Path) -> None:
+    """Serve until SIGTERM."""
+    settings = Settings.from_env(os.environ, sandbox=True, http_port=0)
+    log.configure(json=False, level=settings.log_level)
+    bayon = build(settings, token=os.environ["BENCH_TOKEN"], answer=answer)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2_048)
+    listener.setblocking(False)
+    server = _server(bayon, settings, listener)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, setattr, server, "should_exit", True)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
+        await asyncio.sleep(0.005)
+    _announce(ready_file, listener.getsockname()[1])
+    await serving
+
+
+def _announce(ready_file: Path, port: int) -> None:
+    written = ready_file.with_suffix(".new")
+    written.write_text(json.dumps({"http_url": f"http://127.0.0.1:{port}", "pid": os.getpid()}))
+    written.rename(ready_file)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--answer", type=Path, required=True)
+    parser.add_argument("--ready-file", type=Path, required=True)
+    args = parser.parse_args()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(args.answer.read_bytes(), args.ready_file))
