@@ -16,6 +16,7 @@ ALLOWED: Final = frozenset(
     {
         *("event", "level", "timestamp", "request_id", "method", "path", "status", "duration_ms"),
         *("error", "trace", "attempt", "seconds", "host", "port", "pid", "migration", "worker"),
+        "reason",  # why PostgreSQL does not start: files and settings, never values
     }
 )
 """Every field a log line may have. Add a field here only if no caller's content can get into it."""

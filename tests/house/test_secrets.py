@@ -1,0 +1,156 @@
+"""Secrets: what may be logged, who may reveal, and who may print at all."""
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from bayon.log import ALLOWED
+from house.source import Module, imports, package, told
+
+LEVELS: Final = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+CONTEXT: Final = frozenset({"bind_contextvars", "bound_contextvars", "bind", "new"})
+OUR_OWN: Final = frozenset({"exc_info"})
+"""What the log reads itself and never shows: see `log.configure`."""
+
+MAY_PRINT: Final = frozenset({"cli.py", "serve.py"})
+MAY_SET_UP_LOGGING: Final = frozenset({"log.py"})
+
+MAY_REVEAL: Final = {
+    "app.py:build": "hands the sealing keys to the sealer",
+    "bakong/register.py:_smtp": "signs on at the mail server",
+    "bakong/tokens.py:make": "signs a token",
+    "bakong/tokens.py:signed": "checks a token's signature",
+    "cli.py:_with_database": "connects",
+    "config.py:_judge": "measures a key, and says nothing of it",
+    "serve.py:_database": "connects",
+    "serve.py:_refuse_weak_keys": "refuses the sandbox's keys, and keys one can guess",
+    "serve.py:_serve": "connects",
+}
+"""Every function that turns a `Secret` into text, and why. A new one wants a reviewer's eyes."""
+
+
+def test_a_log_line_has_allowed_fields_only() -> None:
+    found = [
+        f"{module.name}:{call.lineno} {keyword.arg or '**'}"
+        for module in package()
+        for call in _log_calls(module)
+        for keyword in call.keywords
+        if keyword.arg not in ALLOWED | OUR_OWN
+    ]
+    assert not found, told("log.ALLOWED drops it. Allow it there, if no caller can fill it:", found)
+
+
+def test_a_log_line_says_always_the_same() -> None:
+    found = [
+        f"{module.name}:{call.lineno} {ast.unparse(call)[:60]}"
+        for module in package()
+        for call in _log_calls(module)
+        if not _says_always_the_same(call)
+    ]
+    assert not found, told("Write a plain text, and what changes as an allowed field:", found)
+
+
+def test_an_event_handed_on_is_a_plain_text() -> None:
+    found = [
+        f"{module.name}:{node.lineno} {ast.unparse(node)[:60]}"
+        for module in package()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]).split(".")[-1].lstrip("_") == "event"
+        and _put_together(node.value)
+    ]
+    assert not found, told("Choose between plain texts; what changes is an allowed field:", found)
+
+
+def test_a_logged_field_is_no_text_put_together() -> None:
+    found = [
+        f"{module.name}:{call.lineno} {keyword.arg}={ast.unparse(keyword.value)}"
+        for module in package()
+        for call in _log_calls(module)
+        for keyword in call.keywords
+        if _put_together(keyword.value)
+    ]
+    assert not found, told("Log a number, a name of ours, or type(error).__name__:", found)
+
+
+def test_secrets_are_revealed_in_few_places() -> None:
+    revealing = {
+        f"{module.name}:{function}" for module in package() for function in _revealing(module)
+    }
+    new = sorted(revealing - set(MAY_REVEAL))
+    gone = sorted(set(MAY_REVEAL) - revealing)
+    assert not new, told("Hand the Secret on, or have MAY_REVEAL reviewed:", new)
+    assert not gone, told("Take these off MAY_REVEAL:", gone)
+
+
+def test_only_the_command_line_prints() -> None:
+    found = [
+        f"{module.name}:{node.lineno}"
+        for module in package()
+        if module.name not in MAY_PRINT
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Name) and node.id == "print")
+        or (isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.stdout")
+    ]
+    assert not found, told("Log an event, or return the text to the command line:", found)
+
+
+def test_only_the_log_sets_up_logging() -> None:
+    found = [
+        f"{module.name}:{line}"
+        for module in package()
+        if module.name not in MAY_SET_UP_LOGGING
+        for line, target, _ in imports(module.tree)
+        if target.partition(".")[0] in {"logging", "warnings"}
+    ]
+    assert not found, told(
+        "Take structlog.get_logger(), which the allow-list stands behind:", found
+    )
+
+
+def _log_calls(module: Module) -> Iterator[ast.Call]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            on = ast.unparse(node.func.value)
+            if (on.split(".")[-1].strip("_") in {"log", "logger"} and node.func.attr in LEVELS) or (
+                node.func.attr in CONTEXT and "structlog" in on
+            ):
+                yield node
+
+
+def _says_always_the_same(call: ast.Call) -> bool:
+    """Judge an event: a plain text, or one handed on under the name `event`."""
+    assert isinstance(call.func, ast.Attribute)
+    if call.func.attr in CONTEXT:
+        return not call.args
+    match call.args:
+        case [ast.Constant(value=str())]:
+            return True
+        case [ast.Name(id=name) | ast.Attribute(attr=name)]:
+            return name.lstrip("_") == "event"
+        case _:
+            return False
+
+
+def _put_together(value: ast.expr) -> bool:
+    """Judge whether a value may carry somebody's text: f-strings, sums, and str or repr of it."""
+    spoken = isinstance(value, ast.Call) and ast.unparse(value.func) in {"str", "repr", "format"}
+    return spoken or isinstance(value, ast.JoinedStr | ast.BinOp)
+
+
+def _revealing(module: Module) -> set[str]:
+    """Find who calls `reveal`: functions and methods, inner ones counting as their outer one."""
+    statements = [
+        statement
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef | ast.Module)
+        for statement in node.body
+        if not isinstance(statement, ast.ClassDef)
+    ]
+    return {
+        statement.name
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+        else "outside of any function"
+        for statement in statements
+        if any(isinstance(n, ast.Attribute) and n.attr == "reveal" for n in ast.walk(statement))
+    }
