@@ -8,7 +8,7 @@ T ?= tests
 .PHONY: help setup run test check format bench prove lock clean
 
 help: ## what can be done here
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null || grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## build .venv from requirements.lock (idempotent; the others call it)
 
@@ -28,8 +28,8 @@ test: setup ## run the whole suite (T=tests/ledger for a part)
 check: setup ## format, lint, types, walls
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/basedpyright
-	$(BIN)/lint-imports
 
 format: setup ## format the code and mend what can be mended
 	$(BIN)/ruff format .
