@@ -1,7 +1,7 @@
 """Batches: how many commands share one commit, and how the same command is answered twice alike."""
 
 from bayon.batch.answers import Key, KeyReused, Reply, Request, answer_all, answer_once
-from bayon.batch.engine import Batcher, Sizes
+from bayon.batch.engine import Batcher
 
 __all__ = [
     "Batcher",
@@ -9,7 +9,6 @@ __all__ = [
     "KeyReused",
     "Reply",
     "Request",
-    "Sizes",
     "answer_all",
     "answer_once",
 ]

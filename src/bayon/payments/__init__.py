@@ -18,7 +18,6 @@ from bayon.payments.deeplinks import DeeplinkNotFound, find_deeplink, make_deepl
 from bayon.payments.integrators import (
     BadCode,
     EmailTaken,
-    Mail,
     NotRegistered,
     ask_for_code,
     code_sent,
@@ -74,7 +73,6 @@ __all__ = [
     "DeeplinkNotFound",
     "Deposit",
     "EmailTaken",
-    "Mail",
     "NotRefundable",
     "NotRegistered",
     "OpenPaymentAccount",

@@ -37,15 +37,13 @@ from bayon.web.operation import (
     canonical,
     headers_of,
     mount,
-    send_answer,
 )
-from bayon.web.store import AccessKind, AccessToken
+from bayon.web.store import AccessKind
 
 __all__ = [
     "TEXTS",
     "Access",
     "AccessKind",
-    "AccessToken",
     "Answer",
     "BadBody",
     "BadFields",
@@ -78,7 +76,6 @@ __all__ = [
     "plain",
     "read_fields",
     "revoke_token",
-    "send_answer",
     "success",
     "text",
     "text_or_none",
