@@ -12,6 +12,7 @@ from factories import Street, advance, complete, make_pay, make_qr, make_street,
 
 QR = "one payment a dynamic QR"
 AMOUNT = "a payment moves its amount"
+HELD = "pending is held"
 
 
 class Undone(Exception):
@@ -56,6 +57,8 @@ async def pay_in_every_way(db: Database, street: Street) -> None:
 
 CORRUPTIONS: list[tuple[LiteralString, set[str]]] = [
     ("SELECT 1", set()),
+    ("UPDATE payments.payment SET amount_minor = 8 WHERE state = 'pending'", {HELD}),
+    ("UPDATE ledger.hold SET state = 'released', open_minor = 0 WHERE state = 'open'", {HELD}),
     ("DELETE FROM payments.qr_claim", {QR}),
     ("INSERT INTO payments.qr_claim VALUES (decode(repeat('00', 16), 'hex'))", {QR}),
     (

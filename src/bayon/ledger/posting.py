@@ -215,6 +215,11 @@ async def expire(tx: Tx, commands: Sequence[Expire], *, now: datetime) -> list[H
     return await _decided(tx, book, (lambda c=c: book.expire(hold_id=c.hold_id) for c in commands))
 
 
+async def find_holds(tx: Tx, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
+    """Find holds by id; what is not there is not in the answer. Locks nothing."""
+    return {hold.id: hold for hold in await store.holds(tx, hold_ids)}
+
+
 async def due_holds(tx: Tx, *, now: datetime, limit: int) -> list[UUID]:
     """Claim open holds whose time is over. Locks them, skipping those another worker has."""
     return await store.claim_due_holds(tx, now=now, limit=limit)

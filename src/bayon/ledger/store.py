@@ -124,6 +124,18 @@ async def lock_holds(tx: Tx, hold_ids: Sequence[UUID]) -> list[Hold]:
     return [Hold(**dict(row)) for row in rows]
 
 
+async def holds(tx: Tx, hold_ids: Sequence[UUID]) -> list[Hold]:
+    """Find holds. Locks nothing."""
+    rows = await tx.rows(
+        """
+        SELECT id, account_id, amount_minor, open_minor, state, cause_id, created_at, expires_at
+        FROM ledger.hold WHERE id = ANY($1::uuid[])
+        """,
+        hold_ids,
+    )
+    return [Hold(**dict(row)) for row in rows]
+
+
 async def claim_due_holds(tx: Tx, *, now: datetime, limit: int) -> list[UUID]:
     """Lock open holds that are over, the oldest first, skipping those locked already."""
     rows = await tx.rows(

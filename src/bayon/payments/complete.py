@@ -54,4 +54,4 @@ async def _save(tx: Tx, book: Book, completed: Sequence[Payment]) -> None:
     freed = [p.md5 for p in completed if p.state == "failed" and p.md5 and p.qr_kind == "dynamic"]
     if freed:
         await store.release_qrs(tx, sorted(freed))
-    await store.update_payments(tx, completed)
+    await store.complete_payments(tx, completed)

@@ -19,7 +19,7 @@ _ACCOUNT_ID: Final = re.compile(r"[a-z0-9][a-z0-9._+-]*@[a-z0-9]{2,16}")
 
 
 class BadAccountId(Invalid):
-    """Account ID is invalid."""
+    """Account ID is invalid"""  # noqa: D400 - the live service's text
 
     code = "bad_account_id"
 

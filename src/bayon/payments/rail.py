@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bayon.batch import Batcher, Reply, Request, answer_all
-from bayon.db import Database, Tx
+from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError
 from bayon.payments.complete import complete_due
 from bayon.payments.integrators import forget_unsent
@@ -42,8 +42,10 @@ class Rail:
     async def pay(self, request: Request[Pay, Payment]) -> Reply[Payment]:
         """Pay, together with whoever pays now. Errors: as `pay.pay`, and `KeyReused`."""
         reply = await self.paying.submit(request)
-        if reply.outcome is not None and reply.outcome.state == "pending":
-            self._completing.nudge()
+        if reply.outcome is not None:
+            self.watch.wake([reply.outcome])
+            if reply.outcome.state == "pending":
+                self._completing.nudge()
         return reply
 
     async def status_by_md5(self, md5: str, *, wait_s: float = 0.0) -> Payment | None:
@@ -78,16 +80,17 @@ class Rail:
         async def work(tx: Tx) -> list[Reply[Payment] | BayonError]:
             return await answer_all(tx, requests, verb=pay, sealer=self._sealer)
 
-        replies = await self._db.transaction(work)
-        self.watch.wake(reply.outcome for reply in replies if isinstance(reply, Reply))
-        return replies
+        # After the commit nothing may raise here: the engine would take the batch for undone.
+        return await self._db.transaction(work)
 
     async def _ask(self, md5s: Sequence[str]) -> list[Payment | None]:
         return await self._db.read(lambda tx: by_md5(tx, md5s))
 
     async def _complete(self) -> int:
-        now = (await self._db.clock()).now()
-        done = await self._db.transaction(lambda tx: complete_due(tx, now=now, limit=DUE_LIMIT))
+        async def work(tx: Tx) -> list[Payment]:
+            return await complete_due(tx, now=(await read_clock(tx)).now(), limit=DUE_LIMIT)
+
+        done = await self._db.transaction(work)
         self.watch.wake(done)
         return len(done)
 

@@ -50,7 +50,9 @@ async def refund(
             by_hash[outcome.hash] = outcome
         outcomes.append(outcome)
     await ledger.save(tx, book)
-    await store.update_payments(tx, [by_hash[p.hash] for p in payments])
+    refunded = [p.id for p in payments if by_hash[p.hash].refunded_at != p.refunded_at]
+    if refunded:
+        await store.mark_refunded(tx, refunded, refunded_at=now)
     return outcomes
 
 

@@ -93,6 +93,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._open: bool = True
 
     @property
     def md5s(self) -> list[str]:
@@ -102,6 +103,8 @@ class Watch:
     def add(self, md5: str) -> asyncio.Event:
         """Begin to wait; the event is set when the payment has come to an end."""
         event = asyncio.Event()
+        if not self._open:
+            event.set()
         self._waiting[md5].add(event)
         return event
 
@@ -110,6 +113,13 @@ class Watch:
         self._waiting[md5].discard(event)
         if not self._waiting[md5]:
             del self._waiting[md5]
+
+    def let_go(self) -> None:
+        """Wake everybody, now and from now on: the process stops, and they shall be answered."""
+        self._open = False
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
 
     def wake(self, payments: Iterable[Payment | None]) -> None:
         """Wake who waits for one of these payments, if it is final."""

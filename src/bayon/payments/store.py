@@ -1,6 +1,7 @@
 """Every statement on the schema `payments`. Those that write many rows take arrays, sorted."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -22,7 +23,14 @@ _INSERTED: Final = (
     *("instruction_ref", "external_ref", "receiver_bank", "receiver_bank_account", "state"),
     *("decline_reason", "created_at", "acknowledged_at", "hold_id", "due_at", "due_state"),
 )
-_UPDATED: Final = ("id", "state", "acknowledged_at", "refunded_at", "due_at", "due_state")
+_BY_PARTICIPANT: Final[tuple[LiteralString, LiteralString]] = (
+    "from_participant_id = $1 AND $8::text IS NULL",
+    "to_participant_id = $1 AND $8::text IS NULL",
+)
+_BY_ACCOUNT: Final[tuple[LiteralString, LiteralString]] = (
+    "from_account_id = $8 AND from_participant_id = $1",
+    "to_account_id = $8 AND to_participant_id = $1",
+)
 
 
 async def insert_participant(tx: Tx, participant: Participant, *, created_at: datetime) -> bool:
@@ -33,9 +41,7 @@ async def insert_participant(tx: Tx, participant: Participant, *, created_at: da
             INSERT INTO payments.participant (id, code, name, created_at)
             VALUES ($1, $2, $3, $4) ON CONFLICT (code) DO NOTHING RETURNING true
             """,
-            participant.id,
-            participant.code,
-            participant.name,
+            *astuple(participant),
             created_at,
         )
     )
@@ -155,19 +161,34 @@ async def claim_due_payments(tx: Tx, *, now: datetime, limit: int) -> list[Payme
     return [_payment(row) for row in rows]
 
 
-async def update_payments(tx: Tx, payments: Sequence[Payment]) -> None:
-    """Write how payments stand now; they are locked."""
+async def complete_payments(tx: Tx, payments: Sequence[Payment]) -> None:
+    """Write how pending payments ended; they are locked. Numbers them anew, as the newest.
+
+    So whoever reads a list on from its top sees a payment when it succeeds. Locks the counter.
+    """
     await tx.run(
         """
+        WITH counted AS (
+            UPDATE payments.counter SET seq = seq + cardinality($1::uuid[])
+            RETURNING seq - cardinality($1::uuid[]) AS before
+        )
         UPDATE payments.payment AS p
-        SET state = new.state, acknowledged_at = new.acknowledged_at,
-            refunded_at = new.refunded_at, due_at = new.due_at, due_state = new.due_state
-        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[],
-            $5::timestamptz[], $6::text[])
-            AS new (id, state, acknowledged_at, refunded_at, due_at, due_state)
+        SET seq = counted.before + new.place, state = new.state,
+            acknowledged_at = new.acknowledged_at, due_at = NULL, due_state = NULL
+        FROM counted, unnest($1::uuid[], $2::text[], $3::timestamptz[])
+            WITH ORDINALITY AS new (id, state, acknowledged_at, place)
         WHERE p.id = new.id
         """,
-        *_arrays(payments, _UPDATED),
+        *_arrays(payments, ("id", "state", "acknowledged_at")),
+    )
+
+
+async def mark_refunded(tx: Tx, payment_ids: Sequence[UUID], *, refunded_at: datetime) -> None:
+    """Mark payments as refunded; they are locked."""
+    await tx.run(
+        "UPDATE payments.payment SET refunded_at = $2 WHERE id = ANY($1::uuid[])",
+        payment_ids,
+        refunded_at,
     )
 
 
@@ -179,17 +200,18 @@ async def newest_by_md5(tx: Tx, md5s: Sequence[bytes]) -> dict[bytes, Payment]:
         + """
         FROM unnest($1::bytea[]) AS asked (md5)
         CROSS JOIN LATERAL (
-            (SELECT * FROM payments.payment WHERE md5 = asked.md5 AND state = 'succeeded'
-             ORDER BY seq DESC LIMIT 1)
-            UNION ALL
             (SELECT * FROM payments.payment WHERE md5 = asked.md5 AND state = 'failed'
              ORDER BY seq DESC LIMIT 1)
-            LIMIT 1
+            UNION ALL
+            (SELECT * FROM payments.payment WHERE md5 = asked.md5 AND state = 'succeeded'
+             ORDER BY seq DESC LIMIT 1)
         ) AS p
         """,
         md5s,
     )
-    return {row["md5"]: _payment(row) for row in rows}
+    # "failed" sorts before "succeeded", which therefore has the last word.
+    found = sorted((_payment(row) for row in rows), key=lambda payment: payment.state)
+    return {payment.md5: payment for payment in found if payment.md5 is not None}
 
 
 async def newest_by_hash(tx: Tx, hashes: Sequence[bytes]) -> dict[bytes, Payment]:
@@ -210,49 +232,28 @@ async def newest_by_short_hash(
     tx: Tx, *, low: bytes, high: bytes, amount_minor: int, currency: Currency
 ) -> Payment | None:
     """Find the newest payment whose hash lies in a range: succeeded before failed."""
-    row = await tx.row(
-        "SELECT"
-        + _PAYMENT
-        + """
-        FROM payments.payment AS p
-        WHERE p.hash BETWEEN $1 AND $2 AND p.amount_minor = $3 AND p.currency = $4
-            AND p.state IN ('succeeded', 'failed')
-        ORDER BY p.state DESC, p.seq DESC LIMIT 1
-        """,
-        low,
-        high,
-        amount_minor,
-        currency.value,
-    )
-    return _payment(row) if row else None
+    where = "p.hash BETWEEN $1 AND $2 AND p.amount_minor = $3 AND p.currency = $4"
+    return await _newest(tx, where, low, high, amount_minor, currency.value)
 
 
 async def newest_by_instruction_ref(tx: Tx, ref: str) -> Payment | None:
     """Find the newest payment with this instruction reference: succeeded before failed."""
-    row = await tx.row(
-        "SELECT"
-        + _PAYMENT
-        + """
-        FROM payments.payment AS p
-        WHERE p.instruction_ref = $1 AND p.state IN ('succeeded', 'failed')
-        ORDER BY p.state DESC, p.seq DESC LIMIT 1
-        """,
-        ref,
-    )
-    return _payment(row) if row else None
+    return await _newest(tx, "p.instruction_ref = $1", ref)
 
 
 async def newest_by_external_ref(tx: Tx, ref: str) -> Payment | None:
     """Find the newest payment with this external reference: succeeded before failed."""
+    return await _newest(tx, "p.external_ref = $1", ref)
+
+
+async def _newest(tx: Tx, where: LiteralString, *args: object) -> Payment | None:
     row = await tx.row(
         "SELECT"
         + _PAYMENT
-        + """
-        FROM payments.payment AS p
-        WHERE p.external_ref = $1 AND p.state IN ('succeeded', 'failed')
-        ORDER BY p.state DESC, p.seq DESC LIMIT 1
-        """,
-        ref,
+        + "FROM payments.payment AS p WHERE p.state IN ('succeeded', 'failed') AND "
+        + where
+        + " ORDER BY p.state DESC, p.seq DESC LIMIT 1",
+        *args,
     )
     return _payment(row) if row else None
 
@@ -273,21 +274,23 @@ async def page(
     Both directions are read by their own index and merged, so that a page costs the same wherever
     it lies. Incoming payments are shown once they succeeded; a decline is its payer's business.
     """
+    sent, received = _BY_PARTICIPANT if account_id is None else _BY_ACCOUNT
     rows = await tx.rows(
         "SELECT p.seq,"
         + _PAYMENT
         + """
         FROM (
             (SELECT * FROM payments.payment
-             WHERE from_participant_id = $1 AND seq < $2 AND $3::bool
-                AND ($4::text IS NULL OR from_account_id = $4)
-                AND created_at BETWEEN $5 AND $6
+             WHERE seq < $2 AND $3::bool AND created_at BETWEEN $5 AND $6 AND """
+        + sent
+        + """
              ORDER BY seq DESC LIMIT $7)
             UNION
             (SELECT * FROM payments.payment
-             WHERE to_participant_id = $1 AND seq < $2 AND $8::bool AND state = 'succeeded'
-                AND ($4::text IS NULL OR to_account_id = $4)
-                AND created_at BETWEEN $5 AND $6
+             WHERE seq < $2 AND $4::bool AND created_at BETWEEN $5 AND $6
+                AND state = 'succeeded' AND """
+        + received
+        + """
              ORDER BY seq DESC LIMIT $7)
         ) AS p
         ORDER BY p.seq DESC LIMIT $7
@@ -295,11 +298,11 @@ async def page(
         participant_id,
         before_seq,
         direction != "incoming",
-        account_id,
+        direction != "outgoing",
         since or datetime.fromisoformat("1970-01-01T00:00:00+00:00"),
         until or datetime.fromisoformat("9999-01-01T00:00:00+00:00"),
         limit,
-        direction != "outgoing",
+        account_id,
     )
     return [(row["seq"], _payment(row)) for row in rows]
 
@@ -312,12 +315,7 @@ async def insert_deeplink(tx: Tx, deeplink: Deeplink) -> None:
             created_at)
         VALUES ($1, $2, $3, $4, $5, $6)
         """,
-        deeplink.slug,
-        deeplink.qr,
-        deeplink.app_name,
-        deeplink.app_icon_url,
-        deeplink.app_callback_url,
-        deeplink.created_at,
+        *astuple(deeplink),
     )
 
 
