@@ -14,7 +14,8 @@ import structlog
 from litestar import Litestar, Request, get
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
-from litestar.response import Response
+from litestar.response import Response, Template
+from litestar.routes import HTTPRoute
 from litestar.types import (
     ASGIApp,
     ControllerRouterHandler,
@@ -82,7 +83,9 @@ def build(settings: Settings, db: Database, *, seal_keys: Secret, jwt_key: Secre
         handlers += mount(simulate, porch, refuse=sandbox.refuse)
     metrics = Metrics(rail)
     described = describe(doors, version=version("bayon"))
-    handlers += pages.handlers(db=db, rail=rail, porch=porch, settings=settings, api=described)
+    handlers += pages.handlers(
+        db=db, rail=rail, porch=porch, settings=settings, sealer=sealer, api=described
+    )
     handlers += _plain_routes(db, metrics, described)
     litestar = Litestar(
         route_handlers=handlers,
@@ -202,15 +205,24 @@ def _plain_routes(
     return [healthz, readyz, read_metrics, openapi]
 
 
-def _refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _refuse_http(
+    request: Request[Any, Any, Any], error: HTTPException
+) -> Response[bytes] | Template:
     """Answer what the router itself refuses: unknown paths and wrong methods."""
-    refused: BayonError = UnknownPath()
-    if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
-        allowed = (error.headers or {}).get("Allow", "")
-        refused = WrongMethod([name for name in allowed.split(", ") if name])
+    if error.status_code >= 500:  # noqa: PLR2004 - HTTP's own number
+        return _refuse_bug(request, error)
     if pages.wanted(request.headers.get("accept", ""), request.url.path):
-        return pages.not_found()
-    return _response(bakong.refuse(refused))
+        return pages.not_found(request)
+    if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
+        return _response(bakong.refuse(WrongMethod(_allowed(request))))
+    return _response(bakong.refuse(UnknownPath()))
+
+
+def _allowed(request: Request[Any, Any, Any]) -> list[str]:
+    """Tell the methods of a path; the router knows them and does not say."""
+    path = request.url.path
+    found = [r for r in request.app.routes if isinstance(r, HTTPRoute) and r.path == path]
+    return sorted(method for route in found for method in route.methods)
 
 
 def _refuse_bug(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -1,36 +1,261 @@
-"""Pages."""
+"""The handlers of the pages: what is asked for, what is shown, and the sandbox's pay button."""
 
-from pathlib import Path
-from typing import Any
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
-from litestar.contrib.jinja import JinjaTemplateEngine
-from litestar.response import Response
-from litestar.template.config import TemplateConfig
+from litestar import HttpMethod, Request, get, route
+from litestar.datastructures import Cookie
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.response import Redirect, Response, Template
 from litestar.types import ControllerRouterHandler
 
+from bayon import batch, payments
+from bayon.clock import Clock
 from bayon.config import Settings
 from bayon.db import Database
-from bayon.payments import Rail
-from bayon.web import Porch
+from bayon.errors import BayonError
+from bayon.pages import forms, landing, manual
+from bayon.pages.forms import StaleForm
+from bayon.pages.page import HEADERS, ICON, STYLE, HtmlRequest, page, say_to
+from bayon.pages.refusals import refuse
+from bayon.payments import (
+    AccountNotFound,
+    BadAccountId,
+    Decline,
+    Deeplink,
+    DeeplinkNotFound,
+    Order,
+    Pay,
+    Payment,
+    Rail,
+    khqr,
+)
+from bayon.seal import Sealer
+from bayon.web import BodyTooLarge, Porch, WrongMethod
+
+PAYER: Final = "dave@devb"
+FORM_SIZE_MAX: Final = 2_048
+REFRESH_S: Final = 4
+READING_S: Final = 20
+"""How long a page stays that says why a payment was declined."""
+SLUG: Final = re.compile(r"[A-Za-z0-9]{17}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """The door of the pages."""
+
+    db: Database
+    rail: Rail
+    porch: Porch
+    settings: Settings
+    sealer: Sealer
+    chapters: tuple[manual.Chapter, ...]
+
+    def welcome(self, request: HtmlRequest) -> Template:
+        """Say what this is and how to begin."""
+        self._enter(request)
+        context = {"url": self._url(request), "sandbox": self.settings.sandbox}
+        return page("welcome.html", say_to(request), context)
+
+    def docs(self, request: HtmlRequest) -> Template:
+        """Describe the API."""
+        self._enter(request)
+        context = {"url": self._url(request), "chapters": self.chapters}
+        return page("docs.html", say_to(request), context)
+
+    async def land(self, request: HtmlRequest, slug: str) -> Template:
+        """Show what a link asks to pay, and whether it is paid."""
+        self._enter(request)
+        deeplink = await self._deeplink(slug)
+        payment = await self.rail.status_by_md5(khqr.md5(deeplink.qr))
+        now = (await self.db.clock()).now()
+        return self._landing(request, deeplink, payment, now=now)
+
+    async def pay(self, request: HtmlRequest, slug: str) -> Redirect:
+        """Pay a link's QR from the sandbox's account, then lead back to the page."""
+        self._enter(request)
+        deeplink = await self._deeplink(slug)
+        if not self.settings.sandbox:
+            raise WrongMethod(["GET", "HEAD"])
+        await self._check_form(request, slug)
+        decline = await self._pay(deeplink)
+        # Whoever presses twice pays once; the page tells how it stands, whoever paid.
+        told = f"&declined={decline}" if decline is not None else ""
+        back = f"/{slug}?seen=1&lang={say_to(request).lang}{told}"
+        return Redirect(back, status_code=303, headers=HEADERS)
+
+    def _landing(
+        self, request: HtmlRequest, deeplink: Deeplink, payment: Payment | None, *, now: datetime
+    ) -> Template:
+        say = say_to(request)
+        phone = landing.is_phone(request.headers.get("user-agent", ""))
+        app_url = landing.app_link(self.settings.deeplink_app_url, deeplink.qr) if phone else None
+        shown = landing.show(deeplink, payment, now=now, say=say, app_url=app_url)
+        visitor = forms.visitor(request.cookies.get(self._cookie_name(request)))
+        payable = self.settings.sandbox and shown.state == "open"
+        decline = self._decline(request) if payable else None
+        context = {
+            "shown": shown,
+            "slug": deeplink.slug,
+            "refresh": self._refresh(request, shown, deeplink.slug, say.lang, decline),
+            "decline": decline,
+            "sandbox": self.settings.sandbox,
+            "payer": PAYER,
+            "form_token": self._token(deeplink.slug, visitor) if payable else None,
+        }
+        cookies = [self._cookie(request, deeplink.slug, visitor)] if payable else []
+        return page("landing.html", say, context, foreign_images=True, cookies=cookies)
+
+    def _token(self, slug: str, visitor: str) -> str:
+        return forms.make_token(self.sealer, page=slug, visitor=visitor, now=Clock().now())
+
+    def _refresh(
+        self,
+        request: HtmlRequest,
+        shown: landing.Landing,
+        slug: str,
+        lang: str,
+        decline: Decline | None,
+    ) -> str | None:
+        """Say when to go where without a click: to the app the first time, then here again."""
+        if shown.state != "open":
+            return None
+        if shown.app_url is not None and "seen" not in request.query_params:
+            return f"0;url={shown.app_url}"
+        delay_s = REFRESH_S if decline is None else READING_S
+        return f"{delay_s};url=/{slug}?seen=1&lang={lang}"
+
+    def _decline(self, request: HtmlRequest) -> Decline | None:
+        told = request.query_params.get("declined")
+        return Decline(told) if told in set(Decline) else None
+
+    async def _pay(self, deeplink: Deeplink) -> Decline | None:
+        found = await self.db.read(lambda tx: payments.find_accounts(tx, [PAYER]))
+        if PAYER not in found:
+            raise AccountNotFound
+        order = Order(participant_id=found[PAYER].participant_id, from_account_id=PAYER)
+        try:
+            command = payments.order_by_qr(order, qr=deeplink.qr)
+        except BadAccountId:
+            return Decline.UNKNOWN_ACCOUNT  # a bank elsewhere may have such a name, none here
+        reply = await self.rail.pay(batch.Request[Pay, Payment](command=command, render=_nothing))
+        assert reply.outcome is not None
+        return reply.outcome.decline_reason
+
+    async def _check_form(self, request: HtmlRequest, slug: str) -> None:
+        try:
+            body = await request.body()
+        except HTTPException as error:
+            raise BodyTooLarge from error
+        try:
+            fields = dict(parse_qsl(body.decode("ascii"), max_num_fields=8))
+        except ValueError as error:
+            raise StaleForm from error
+        visitor = request.cookies.get(self._cookie_name(request))
+        token = fields.get("form_token", "")
+        forms.check_token(self.sealer, token, page=slug, visitor=visitor, now=Clock().now())
+
+    async def _deeplink(self, slug: str) -> Deeplink:
+        if not SLUG.fullmatch(slug):
+            raise NotFoundException
+        try:
+            return await self.db.read(lambda tx: payments.find_deeplink(tx, slug))
+        except DeeplinkNotFound as error:
+            raise NotFoundException from error
+
+    def _cookie(self, request: HtmlRequest, slug: str, visitor: str) -> Cookie:
+        return Cookie(
+            key=self._cookie_name(request),
+            value=visitor,
+            path=f"/{slug}",
+            max_age=forms.FORM_TTL_S,
+            httponly=True,
+            samesite="strict",
+            secure=self._is_secure(request),
+        )
+
+    def _cookie_name(self, request: HtmlRequest) -> str:
+        # Two names, because a browser lets no page without TLS replace what one with it has set.
+        return "__Secure-bayon-form" if self._is_secure(request) else "bayon-form"
+
+    def _is_secure(self, request: HtmlRequest) -> bool:
+        return self._url(request).startswith("https:")
+
+    def _url(self, request: HtmlRequest) -> str:
+        host = request.headers.get("host", "localhost")
+        return self.porch.public_url or f"{request.url.scheme}://{host}"
+
+    def _enter(self, request: HtmlRequest) -> None:
+        self.porch.address_limit.take(request.client.host if request.client else "")
 
 
 def handlers(
-    *, db: Database, rail: Rail, porch: Porch, settings: Settings, api: dict[str, Any]
+    *,
+    db: Database,
+    rail: Rail,
+    porch: Porch,
+    settings: Settings,
+    sealer: Sealer,
+    api: dict[str, Any],
 ) -> list[ControllerRouterHandler]:
     """List the handlers of the pages."""
-    return []
+    pages = Pages(
+        db=db,
+        rail=rail,
+        porch=porch,
+        settings=settings,
+        sealer=sealer,
+        chapters=manual.chapters(api),
+    )
+    errors: Any = {BayonError: refuse}
+    reading = [HttpMethod.GET, HttpMethod.HEAD]
+
+    @route("/", http_method=reading, sync_to_thread=False, exception_handlers=errors)
+    def welcome(request: Request[Any, Any, Any]) -> Template:
+        return pages.welcome(request)
+
+    @route("/docs", http_method=reading, sync_to_thread=False, exception_handlers=errors)
+    def docs(request: Request[Any, Any, Any]) -> Template:
+        return pages.docs(request)
+
+    @route("/{slug:str}", http_method=reading, exception_handlers=errors)
+    async def land(request: Request[Any, Any, Any], slug: str) -> Template:
+        return await pages.land(request, slug)
+
+    @route(
+        "/{slug:str}",
+        http_method=HttpMethod.POST,
+        exception_handlers=errors,
+        request_max_body_size=FORM_SIZE_MAX,
+    )
+    async def pay(request: Request[Any, Any, Any], slug: str) -> Redirect:
+        return await pages.pay(request, slug)
+
+    return [welcome, docs, land, pay, *_files()]
 
 
-def template_config() -> TemplateConfig[JinjaTemplateEngine]:
-    """Say where the templates are."""
-    return TemplateConfig(directory=Path(__file__).parent / "templates", engine=JinjaTemplateEngine)
+def _files() -> list[ControllerRouterHandler]:
+    # Their addresses on the pages carry their version, so that they may be kept for ever.
+    kept = {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+    @get("/style.css", sync_to_thread=False)
+    def style() -> Response[bytes]:
+        return Response(STYLE, media_type="text/css", headers=kept)
+
+    @get("/icon.svg", sync_to_thread=False)
+    def icon() -> Response[bytes]:
+        return Response(ICON, media_type="image/svg+xml", headers=kept)
+
+    return [style, icon]
 
 
-def wanted(accept: str, path: str) -> bool:
-    """Tell whether a person asks, who wants a page."""
-    return False
-
-
-def not_found() -> Response[bytes]:
-    """Say that there is nothing here."""
-    return Response(b"", status_code=404)
+def _nothing(_payment: Payment) -> bytes:
+    """Render no answer: a page that is loaded anew tells the outcome."""
+    return b""
