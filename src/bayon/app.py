@@ -187,7 +187,7 @@ def _plain_routes(
     @get("/readyz")
     async def readyz() -> Response[bytes]:
         try:
-            await db.read(lambda tx: tx.value("SELECT 1"))
+            await db.ping()
         except Unavailable:
             return Response(b'{"status":"away"}', media_type="application/json", status_code=503)
         return Response(b'{"status":"ok"}', media_type="application/json")

@@ -102,7 +102,7 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, *, size_max: int = 12) -> "Database":
-        """Open a pool. Errors: `Unavailable` when the server is not there."""
+        """Open a pool. Errors: `Unavailable` when the server is not there, or will not have us."""
         try:
             pool = await asyncpg.create_pool(
                 url,
@@ -113,8 +113,13 @@ class Database:
                 reset=_keep,
                 server_settings={"application_name": "bayon", "timezone": "UTC", "jit": "off"},
             )
+        except asyncpg.ClientConfigurationError:
+            # Not from the error, whose text may tell the password.
+            raise Unavailable("The database's address is no PostgreSQL URL.") from None
         except AWAY as error:
             raise Unavailable("The database is away.", error=type(error).__name__) from error
+        except asyncpg.PostgresError as error:
+            raise Unavailable(f"The database refuses us: {error}.") from error
         return cls(pool)
 
     async def close(self) -> None:
@@ -146,6 +151,10 @@ class Database:
         """Run `work`, a single reading statement, without a transaction around it."""
         async with self._connection() as connection:
             return await work(Tx(connection, self.journal))
+
+    async def ping(self) -> None:
+        """Ask whether the server answers. Errors: `Unavailable`."""
+        await self.read(lambda tx: tx.value("SELECT true"))
 
     async def clock(self) -> Clock:
         """Tell the clock, read from the database at most once a second."""

@@ -26,7 +26,7 @@ ROOMS: Final = {
     "batch": "answers engine store",
     "ledger": "book check model posting store",
     "payments": (
-        "accounts check complete deeplinks document integrators khqr model order pay picture "
+        "accounts check complete deeplinks document integrator_store integrators khqr model order pay picture "
         "rail refund status store tlv"
     ),
     "postgres": "account place process server",

@@ -45,7 +45,7 @@ def test_a_store_names_the_schema_of_its_room_only() -> None:
     found = [
         f"{module.name}:{line} names {target}"
         for module in package()
-        if module.path.name == "store.py"
+        if module.path.name.endswith("store.py")
         for line, sql in _statements(module)
         for target in _foreign_tables(sql, module.room)
     ]
@@ -67,7 +67,7 @@ def test_statements_stand_in_stores_only() -> None:
     found = [
         f"{module.name}:{line} {' '.join(sql.split())[:50]}"
         for module in package()
-        if module.path.name != "store.py" and module.name not in BESIDE_THE_STORES
+        if not module.path.name.endswith("store.py") and module.name not in BESIDE_THE_STORES
         for line, sql in _statements(module)
     ]
     assert not found, told("Make it a function of the room's store.py:", found)
@@ -127,7 +127,7 @@ def test_a_migration_is_of_one_room_and_says_its_schema() -> None:
 
 
 def test_every_room_with_a_store_has_a_schema() -> None:
-    rooms = {module.room for module in package() if module.path.name == "store.py"}
+    rooms = {module.room for module in package() if module.path.name.endswith("store.py")}
     schemas = {name[5:].removesuffix(".sql").split("_")[0] for name, _ in _migrations()}
     assert rooms | {"cellar"} == schemas, "Each room with a store has one schema of its name."
 

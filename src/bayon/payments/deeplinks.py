@@ -7,7 +7,7 @@ from typing import Final
 
 from bayon.db import Tx
 from bayon.errors import NotFound
-from bayon.payments import store
+from bayon.payments import integrator_store as store
 from bayon.payments.model import Deeplink
 
 SLUG_LENGTH: Final = 17

@@ -13,7 +13,7 @@ from typing import Final
 
 from bayon.db import Tx
 from bayon.errors import Conflict, Denied, NotFound
-from bayon.payments import store
+from bayon.payments import integrator_store as store
 
 CODE_LENGTH: Final = 20
 SENDING: Final = timedelta(minutes=1)
