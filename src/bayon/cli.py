@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import uvloop
 
@@ -18,7 +20,7 @@ from bayon import bakong, log, payments, web
 from bayon.app import check
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, migrate, read_clock, read_secret
-from bayon.errors import BayonError, Invalid
+from bayon.errors import BayonError, Invalid, Unavailable
 from bayon.log import Secret
 from bayon.money import Currency, minor_from_major
 from bayon.payments import khqr, picture
@@ -27,6 +29,8 @@ from bayon.postgres import url_of
 from bayon.serve import PARTS, run_dev, run_serve
 
 DEV_LIMIT_PER_S: Final = 10_000
+PARTICIPANT_CODE: Final = re.compile(r"[a-z0-9]{2,16}")
+EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 T = TypeVar("T")
 Args = argparse.Namespace
 Verb = Callable[[Args], Awaitable[int]]
@@ -44,10 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run())
     except Invalid as error:
-        lines = [f"  {problem.message}" for problem in error.problems]
+        lines = [f"  {p.message}" for p in error.problems if p.message != error.message]
         print("\n".join((f"bayon: {error.message}", *lines)), file=sys.stderr)
     except BayonError as error:
         print(f"bayon: {error.message}", file=sys.stderr)
+    except OSError as error:
+        print(f"bayon: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
     return 1
@@ -175,6 +181,8 @@ async def _with_database(args: Args, work: Callable[[Database, Settings], Awaita
     db = await Database.connect(url, size_max=2)
     try:
         return await work(db, settings)
+    except asyncpg.UndefinedTableError as error:
+        raise Unavailable("The database lacks tables of ours: bayon migrate.") from error
     finally:
         await db.close()
 
@@ -204,6 +212,9 @@ async def _config(args: Args) -> int:
 
 
 async def _create_participant(args: Args) -> int:
+    if not PARTICIPANT_CODE.fullmatch(args.code):
+        raise Invalid("A participant's code is 2 to 16 lower-case letters and digits.")
+
     async def work(tx: Tx) -> str:
         now = (await read_clock(tx)).now()
         participant = await payments.add_participant(tx, code=args.code, name=args.name, now=now)
@@ -221,6 +232,9 @@ async def _list_participants(args: Args) -> int:
 
 
 async def _create_token(args: Args) -> int:
+    if args.email is not None and not EMAIL.fullmatch(args.email):
+        raise Invalid("This is no e-mail address.")
+
     async def work(tx: Tx, settings: Settings) -> str:
         now = (await read_clock(tx)).now()
         if args.participant:
@@ -276,7 +290,7 @@ async def _revoke_token(args: Args) -> int:
 
 async def _khqr_make(args: Args) -> int:
     currency = Currency(args.currency)
-    amount_minor = minor_from_major(args.amount, currency) if args.amount else None
+    amount_minor = None if args.amount is None else minor_from_major(args.amount, currency)
     now_ms = time.time_ns() // 1_000_000
     text = khqr.make(
         Khqr(

@@ -1,16 +1,21 @@
 """Serving: the life of a process, from its sockets to its last connection.
 
 `dev` owns its PostgreSQL: it starts it, brings it back when it dies, and stops it at the end.
-`serve` owns nothing but itself, and refuses to begin on what belongs to a sandbox.
+`serve` owns nothing but itself, and refuses to begin on what belongs to a sandbox; a sandbox
+refuses what is not one. Told to stop, at any moment, both first answer whoever waits.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
+import re
+import shutil
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,21 +26,22 @@ import structlog
 import trustme
 import uvicorn
 
-from bayon import bakong, sandbox
+from bayon import bakong, payments, sandbox
 from bayon.app import Bayon, build
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, kept_secrets, migrate, read_clock
-from bayon.errors import Unavailable
+from bayon.errors import Invalid, Unavailable
 from bayon.log import Secret
 from bayon.postgres import EmbeddedPostgres
 from bayon.sandbox import Demo, Keys
+from bayon.seal import Sealer
 
 Part = Literal["http", "network", "worker"]
 PARTS: Final[tuple[Part, ...]] = ("http", "worker")
 
-BACKLOG: Final = 2_048
 GRACE_S: Final = 5
 KEEP_ALIVE_S: Final = 75
+KEY_CHARACTERS_MIN: Final = 8
 
 log = structlog.get_logger()
 
@@ -54,66 +60,112 @@ class Addresses:
 
 
 async def run_dev(settings: Settings, *, ready_file: Path | None) -> None:
-    """Run a sandbox until it is told to stop: everything in one process, demo data seeded."""
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)  # noqa: ASYNC240 - before anything runs
-    async with _database(settings) as (url, db, guards):
-        keys, demo = await _seed(db)
-        bayon = build(settings, db, seal_keys=keys.seal_keys, jwt_key=keys.bakong_jwt_key)
-        http = _listen(settings.http_host, settings.http_port)
-        https = _listen(settings.http_host, settings.https_port)
-        ca_file, key_file = certificate(settings.data_dir / "tls")
-        addresses = Addresses(
-            http_url=_url("http", settings, http),
-            https_url=_url("https", settings, https),
-            tls_cert_file=str(ca_file.resolve()),
-            database_url=url,
-            bakong_token=demo.bakong_token,
-            participant_token=demo.participant_token,
-            pid=os.getpid(),
-        )
-        servers = [_server(bayon, settings, http), _server(bayon, settings, https, key_file)]
-        work = [bayon.rail.work(), bayon.rail.watch_others(), *guards]
-        await _run(servers, work, ready=lambda: _announce(addresses, ready_file))
+    """Run a sandbox until it is told to stop: everything in one process, demo data seeded.
+
+    Errors: `Unavailable` when a port is taken, the ready-file cannot be written, another sandbox
+    runs on the data directory, or PostgreSQL does not start; `BadSettings` on a database that is
+    no sandbox's.
+    """
+    await _until_stopped(_dev(settings, ready_file))
 
 
 async def run_serve(settings: Settings, *, parts: tuple[Part, ...]) -> None:
     """Run in production: the parts asked for, on your own database and keys.
 
-    Errors: `BadSettings` when a setting is missing, or the database is a sandbox's.
+    Errors: `BadSettings` when a setting is missing, a key is weak, or the database is a sandbox's;
+    `Unavailable` when the port is taken or the database is away.
     """
+    await _until_stopped(_serve(settings, parts))
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run until SIGTERM, SIGINT or SIGHUP, which cancel the work once: it may then tidy up."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:  # nohup
+            loop.add_signal_handler(number, stop.set)
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+async def _dev(settings: Settings, ready_file: Path | None) -> None:
+    _remove(ready_file)
+    with (
+        _bound(
+            settings.http_host, settings.http_port
+        ) as http,  # before PostgreSQL runs for nothing
+        _bound(settings.http_host, settings.https_port) as https,
+    ):
+        async with _database(settings) as (url, db, guards):
+            keys, demo = await _seed(db)
+            bayon = build(settings, db, seal_keys=keys.seal_keys, jwt_key=keys.bakong_jwt_key)
+            ca_file, key_file = certificate(settings.data_dir / "tls")
+            addresses = Addresses(
+                http_url=_url("http", settings, http),
+                https_url=_url("https", settings, https),
+                tls_cert_file=str(ca_file.resolve()),
+                database_url=url,
+                bakong_token=demo.bakong_token,
+                participant_token=demo.participant_token,
+                pid=os.getpid(),
+            )
+            servers = [_server(bayon, settings, http), _server(bayon, settings, https, key_file)]
+            work = [bayon.rail.work(), bayon.rail.watch_others(), *guards]
+            await _run(bayon, servers, work, ready=lambda: _announce(addresses, ready_file))
+
+
+async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
     require(settings, "database_url", "seal_keys", "bakong_jwt_key", "public_url")
     assert settings.database_url is not None
     assert settings.seal_keys is not None
     assert settings.bakong_jwt_key is not None
-    db = await Database.connect(settings.database_url.reveal(), size_max=settings.pool_size_max)
-    try:
-        await migrate(db)
-        await db.transaction(_refuse_sandbox)
-        bayon = build(settings, db, seal_keys=settings.seal_keys, jwt_key=settings.bakong_jwt_key)
-        servers: list[_Server] = []
-        work: list[Coroutine[Any, Any, None]] = []
+    _refuse_weak_keys(settings.seal_keys, settings.bakong_jwt_key)
+    with contextlib.ExitStack() as stack:
+        listeners = []
         if "http" in parts:
-            listener = _listen(settings.http_host, settings.http_port)
-            servers.append(_server(bayon, settings, listener))
-            work.append(bayon.rail.watch_others())
-        if "worker" in parts:
-            work.append(bayon.rail.work())
-        await _run(servers, work, ready=lambda: log.info("ready", port=settings.http_port))
-    finally:
-        await db.close()
+            listeners = [stack.enter_context(_bound(settings.http_host, settings.http_port))]
+        db = await Database.connect(settings.database_url.reveal(), size_max=settings.pool_size_max)
+        try:
+            await migrate(db)
+            await db.transaction(_refuse_sandbox)
+            bayon = build(
+                settings, db, seal_keys=settings.seal_keys, jwt_key=settings.bakong_jwt_key
+            )
+            work = [bayon.rail.watch_others()] if listeners else []
+            work += [bayon.rail.work()] if "worker" in parts else []
+            servers = [_server(bayon, settings, listener) for listener in listeners]
+            port = listeners[0].getsockname()[1] if listeners else None
+            await _run(bayon, servers, work, ready=lambda: log.info("ready", port=port))
+        finally:
+            await db.close()
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     """Make the sandbox's certificate once; returns the authority's file and the server's."""
     ca_file, key_file = folder / "ca.pem", folder / "server.pem"
-    if not (ca_file.exists() and key_file.exists()):
-        folder.mkdir(parents=True, exist_ok=True)
+    if ca_file.exists() and key_file.exists():
+        return ca_file, key_file
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}.new-", dir=folder.parent))
+    try:
         authority = trustme.CA(organization_name="Bayon sandbox")
         server = authority.issue_cert("localhost", "127.0.0.1", "::1")
-        key_file.touch(mode=0o600)
-        server.private_key_and_cert_chain_pem.write_to_path(str(key_file))
-        authority.cert_pem.write_to_path(str(ca_file))
+        (fresh / key_file.name).touch(mode=0o600)
+        server.private_key_and_cert_chain_pem.write_to_path(str(fresh / key_file.name))
+        authority.cert_pem.write_to_path(str(fresh / ca_file.name))
+        fresh.chmod(0o755)  # the authority's certificate is for everybody
+        fresh.rename(folder)  # both or neither, whenever we are killed
+    except OSError:
+        if not (ca_file.exists() and key_file.exists()):  # unless another start was first
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return ca_file, key_file
 
 
@@ -130,20 +182,36 @@ async def _database(
         finally:
             await db.close()
         return
-    postgres = EmbeddedPostgres(settings.data_dir)
-    url = await postgres.start()
-    try:
-        db = await Database.connect(url, size_max=settings.pool_size_max)
+    with _only_one(settings.data_dir):
+        postgres = EmbeddedPostgres(settings.data_dir)
         try:
-            yield url, db, [postgres.watch()]
+            url = await postgres.start()
+            db = await Database.connect(url, size_max=settings.pool_size_max)
+            try:
+                yield url, db, [postgres.watch()]
+            finally:
+                await db.close()
         finally:
-            await db.close()
+            await postgres.stop()
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Generator[None]:
+    """Keep a second sandbox out: ending, it would take our PostgreSQL with it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(data_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Unavailable(f"Another `bayon dev` runs on {data_dir}.") from error
     finally:
-        await postgres.stop()
+        os.close(descriptor)
 
 
 async def _seed(db: Database) -> tuple[Keys, Demo]:
     await migrate(db)
+    await db.transaction(_refuse_production)
     keys = await db.transaction(sandbox.keep_keys)
 
     async def work(tx: Tx) -> Demo:
@@ -163,6 +231,22 @@ def _token_maker(key: Secret) -> sandbox.TokenMaker:
 async def _refuse_sandbox(tx: Tx) -> None:
     if (await read_clock(tx)).offset or await kept_secrets(tx):
         raise BadSettings("This database is a sandbox's: production wants one of its own.")
+
+
+async def _refuse_production(tx: Tx) -> None:
+    if not await kept_secrets(tx) and await payments.participants(tx):
+        raise BadSettings("This database is in use, and is no sandbox's: a sandbox wants its own.")
+
+
+def _refuse_weak_keys(seal_keys: Secret, jwt_key: Secret) -> None:
+    try:
+        Sealer.from_text(seal_keys.reveal())
+    except Invalid as error:
+        raise BadSettings(f"BAYON_SEAL_KEYS is not valid. {error.message}") from None
+    sealing = [entry.partition(":")[2] for entry in seal_keys.reveal().split(",")]
+    for name, keys in (("SEAL_KEYS", sealing), ("BAKONG_JWT_KEY", [jwt_key.reveal()])):
+        if any(len(set(key.lower())) < KEY_CHARACTERS_MIN for key in keys):
+            raise BadSettings(f"BAYON_{name} is no secret: take 32 random bytes.")
 
 
 class _Server(uvicorn.Server):
@@ -200,51 +284,49 @@ def _server(
 
 
 async def _run(
-    servers: list[_Server],
-    work: list[Coroutine[Any, Any, None]],
+    bayon: Bayon,
+    servers: Sequence[_Server],
+    work: Sequence[Coroutine[Any, Any, None]],
     *,
     ready: Callable[[], object],
 ) -> None:
-    """Run until SIGTERM or SIGINT: answer what is being answered, then let go of everything."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    """Run until cancelled: answer what is being answered, then let go of everything."""
     workers = [asyncio.create_task(coroutine) for coroutine in work]
     serving = [asyncio.create_task(s.serve(sockets=[s.listener])) for s in servers]
-    stopping = asyncio.create_task(stop.wait())
+    tasks = [*workers, *serving]
     try:
-        while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn has a flag, no event
+        while not (all(s.started for s in servers) or any(t.done() for t in tasks)):  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(0.005)
-        ready()
-        done, _ = await asyncio.wait(
-            [stopping, *workers, *serving], return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in done - {stopping}:
+        if not any(t.done() for t in tasks):
+            ready()
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
             task.result()
     finally:
         for server in servers:
             server.should_exit = True
+        bayon.rail.watch.let_go()
         if serving:
             await asyncio.wait(serving)
-        for task in (*workers, stopping):
+        for task in workers:
             task.cancel()
-        await asyncio.wait([*workers, stopping])
+        await asyncio.wait(workers)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        reason = f"Port {port} of {host} cannot be listened on: {error.strerror}."
-        raise Unavailable(reason) from error
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Generator[socket.socket]:
+    """Take a port; nobody can connect before its server has started."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise Unavailable(
+                f"Port {port} of {host} cannot be listened on: {error.strerror}."
+            ) from error
+        yield listener
 
 
 def _url(scheme: str, settings: Settings, listener: socket.socket) -> str:
@@ -253,14 +335,26 @@ def _url(scheme: str, settings: Settings, listener: socket.socket) -> str:
     return f"{scheme}://{host}:{listener.getsockname()[1]}"
 
 
+def _remove(ready_file: Path | None) -> None:
+    if ready_file is not None:
+        try:
+            ready_file.parent.mkdir(parents=True, exist_ok=True)
+            ready_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(f"The ready-file cannot be written: {error}.") from error
+
+
 def _announce(addresses: Addresses, ready_file: Path | None) -> None:
     if ready_file is not None:
-        written = ready_file.with_name(ready_file.name + ".new")
+        written = ready_file.with_name(f"{ready_file.name}.new-{addresses.pid}")
         written.touch(mode=0o600)
         written.write_text(json.dumps(addresses.__dict__, indent=2) + "\n")
         written.rename(ready_file)
-    print(WELCOME.format(**addresses.__dict__), flush=True)  # noqa: T201 - what `make run` is for
+    shown = {**addresses.__dict__, "database_url": PASSWORD.sub("***", addresses.database_url)}
+    print(WELCOME.format(**shown), flush=True)  # noqa: T201 - what `make run` is for
 
+
+PASSWORD: Final = re.compile(r"(?<=:)(?!//)[^:@/]*(?=@)")
 
 WELCOME: Final = """
 Bayon is ready: a Bakong Open API you can pay in.
