@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import uvloop
 
 from bayon import bakong, log, payments, web
 from bayon.app import check
 from bayon.config import BadSettings, Settings, require
-from bayon.db import Database, Tx, migrate, read_clock, read_secret
-from bayon.errors import BayonError, Invalid, Unavailable
+from bayon.db import Database, Tx, migrate, read_clock, read_secret, require_migrated
+from bayon.errors import BayonError, Invalid
 from bayon.log import Secret
 from bayon.money import Currency, minor_from_major
 from bayon.payments import khqr, picture
@@ -172,7 +171,9 @@ async def _serve(args: Args) -> int:
     return 0
 
 
-async def _with_database(args: Args, work: Callable[[Database, Settings], Awaitable[T]]) -> T:
+async def _with_database(
+    args: Args, work: Callable[[Database, Settings], Awaitable[T]], *, migrated: bool = True
+) -> T:
     """Connect to the database named by the environment, or to that of a running `bayon dev`."""
     settings = _settings(args)
     url = (
@@ -180,15 +181,15 @@ async def _with_database(args: Args, work: Callable[[Database, Settings], Awaita
     )
     db = await Database.connect(url, size_max=2)
     try:
+        if migrated:
+            await require_migrated(db)
         return await work(db, settings)
-    except asyncpg.UndefinedTableError as error:
-        raise Unavailable("The database lacks tables of ours: bayon migrate.") from error
     finally:
         await db.close()
 
 
 async def _migrate(args: Args) -> int:
-    applied = await _with_database(args, lambda db, _: migrate(db))
+    applied = await _with_database(args, lambda db, _: migrate(db), migrated=False)
     print("\n".join(applied) or "The schema is up to date.")
     return 0
 

@@ -238,12 +238,33 @@ async def migrate(db: Database) -> list[str]:
     Safe when many start at once: each locks the same row first. Forward only.
     """
     await _open_cellar(db)
-    folder = resources.files("bayon") / "schema"
-    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
-    applied = [name for name in names if await db.transaction(_apply(name, folder / name))]
+    files = _migrations()
+    applied = [name for name in files if await db.transaction(_apply(name, files[name]))]
     for name in applied:
         log.info("migrated", migration=name)
     return applied
+
+
+async def require_migrated(db: Database) -> None:
+    """Refuse to work on a schema of another version. Errors: `Unavailable`."""
+
+    async def work(tx: Tx) -> set[str]:
+        exists = """
+            SELECT true FROM information_schema.tables
+            WHERE table_schema = 'cellar' AND table_name = 'migration'
+            """
+        if not await tx.value(exists):
+            return set()
+        return {row["name"] for row in await tx.rows("SELECT name FROM cellar.migration")}
+
+    if _migrations().keys() - await db.transaction(work):
+        raise Unavailable("The database's schema is not up to date: bayon migrate.")
+
+
+def _migrations() -> dict[str, Any]:  # of Traversables
+    folder = resources.files("bayon") / "schema"
+    files = {file.name: file for file in folder.iterdir() if file.name.endswith(".sql")}
+    return dict(sorted(files.items()))
 
 
 def _apply(name: str, file: Any) -> Callable[[Tx], Awaitable[bool]]:  # noqa: ANN401 - a Traversable
