@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from litestar import HttpMethod, Request, get, route
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect, Response, Template
 from litestar.types import ControllerRouterHandler
 
@@ -223,7 +224,7 @@ def handlers(
         return pages.docs(request)
 
     @route("/{slug:str}", http_method=reading, exception_handlers=errors)
-    async def land(request: Request[Any, Any, Any], slug: str) -> Template:
+    async def land(request: Request[Any, Any, Any], slug: FromPath[str]) -> Template:
         return await pages.land(request, slug)
 
     @route(
@@ -232,7 +233,7 @@ def handlers(
         exception_handlers=errors,
         request_max_body_size=FORM_SIZE_MAX,
     )
-    async def pay(request: Request[Any, Any, Any], slug: str) -> Redirect:
+    async def pay(request: Request[Any, Any, Any], slug: FromPath[str]) -> Redirect:
         return await pages.pay(request, slug)
 
     return [welcome, docs, land, pay, *_files()]
