@@ -21,7 +21,16 @@ from bench.load import Load
 from bench.machine import machine
 from bench.measure import CHECK, NOT_FOUND, OK, PAY, ROUNDS, WARM_S, Requests
 from bench.server import Ready, request
-from bench.world import FIRST, MERCHANT_LEDGER, PAYER_LEDGER, PAYERS, World, make_world, payer
+from bench.world import (
+    FIRST,
+    MERCHANT_LEDGER,
+    PAYER_LEDGER,
+    PAYERS,
+    World,
+    make_world,
+    merchant,
+    payer,
+)
 
 SMALL: Final = 10_000
 CHUNK: Final = 50_000
@@ -29,6 +38,9 @@ ASKED: Final = 5_000
 PAGE_SIZE: Final = 50
 CHECKED_MAX: Final = 1_000_000
 IN_FLIGHT: Final = 64
+EACH: Final = 100
+"""Payments of one payer, at the least: two pages everywhere."""
+FULL_PAGE: Final = b'"next":"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +53,21 @@ class Side:
     folder: Path
 
     def questions(self) -> dict[str, Requests]:
-        """Make what both sides are asked. The far page is the 1,000th, of the small side the last.
+        """Make what both sides are asked.
 
+        The far page is the 1,000th, of the small side the last
+        full one.
         Asked are the newest, because that is whose status is asked; and any, which is harsher.
         """
-        far = min(1_000, self.count // PAGE_SIZE)
+        far = min(1_000, self.count // PAGE_SIZE - 1)
         return {
             "check_transaction_by_md5, the newest": self._checks(self.count - SMALL),
             "check_transaction_by_md5, any": self._checks(0),
             "list, page 1": self._page(""),
             "list, page 1,000": self._page(f"?after={self.count - PAGE_SIZE * (far - 1) + 1}"),
-            "list of one account": self._page(f"?accountId={payer(FIRST)}"),
-            "list of what comes in": self._page("?direction=incoming"),
+            "list of one payer": self._page(f"?accountId={payer(FIRST)}"),
+            "list of one hot merchant": self._page(f"?accountId={merchant(FIRST)}", shops=True),
+            "list of what comes in": self._page("?direction=incoming", shops=True),
         }
 
     def _checks(self, above: int) -> Requests:
@@ -67,9 +82,9 @@ class Side:
             for text, expected in asked
         ]
 
-    def _page(self, query: str) -> Requests:
-        asked = request(PAY + query, token=self.world.token, body=None, method="GET")
-        return [(asked, OK)]
+    def _page(self, query: str, *, shops: bool = False) -> Requests:
+        token = self.world.shops_token if shops else self.world.token
+        return [(request(PAY + query, token=token, body=None, method="GET"), FULL_PAGE)]
 
     async def ask(self, requests: Requests, *, seconds: float) -> float:
         """Tell answers a second."""
@@ -124,11 +139,12 @@ async def _side(ready: Ready, count: int, folder: Path) -> Side:
     db = await Database.connect(ready.database_url)
     world = await make_world(db)
     started = time.monotonic()
+    payers = min(PAYERS, count // EACH)
     for first in range(1, count + 1, CHUNK):
         size = min(CHUNK, count + 1 - first)
-        await db.transaction(lambda tx, f=first, s=size: _fill(tx, world, f, s))
+        await db.transaction(lambda tx, f=first, s=size: _fill(tx, world, payers, f, s))
     print(f"{count:,} payments written in {time.monotonic() - started:.0f} s", flush=True)
-    await db.read(lambda tx: tx.run("ANALYZE"))
+    await _vacuum(ready.database_url)
     if count <= CHECKED_MAX:
         findings = await db.transaction(check, isolation="repeatable_read")
         print(f"bayon check at {count:,}: {findings or 'all invariants hold'}", flush=True)
@@ -136,7 +152,15 @@ async def _side(ready: Ready, count: int, folder: Path) -> Side:
     return Side(ready=ready, world=world, count=count, folder=folder)
 
 
-async def _fill(tx: Tx, world: World, first: int, size: int) -> None:
+async def _vacuum(url: str) -> None:
+    """Leave nothing for autovacuum to do while we measure."""
+    connection = await asyncpg.connect(url.replace("bayon@", "postgres@"))
+    await connection.execute("VACUUM ANALYZE")
+    await connection.execute("CHECKPOINT")
+    await connection.close()
+
+
+async def _fill(tx: Tx, world: World, payers: int, first: int, size: int) -> None:
     """Write payments first to first + size - 1, a minor unit each; each payer pays as often."""
     now = (await read_clock(tx)).now()
     await tx.run(
@@ -159,14 +183,16 @@ async def _fill(tx: Tx, world: World, first: int, size: int) -> None:
             $8, 'm10000@bnkb', $9, 'USD', 1, 'Bank B', 'succeeded', $7, $7
         FROM new
         """,
-        *(first, first + size - 1, FIRST, PAYERS, PAYER_LEDGER, f"{MERCHANT_LEDGER}{FIRST}", now),
+        *(first, first + size - 1, FIRST, payers, PAYER_LEDGER, f"{MERCHANT_LEDGER}{FIRST}", now),
         *(world.bank_id, world.shops_id),
     )
     await tx.run(
         "UPDATE ledger.balance SET posted_minor = posted_minor - $1 "
-        "WHERE account_id BETWEEN ($2::text || '00000')::uuid AND ($2::text || '99999')::uuid",
-        size // PAYERS,
+        "WHERE account_id BETWEEN ($2::text || $3::int)::uuid AND ($2::text || $4::int)::uuid",
+        size // payers,
         PAYER_LEDGER,
+        FIRST,
+        FIRST + payers - 1,
     )
     await tx.run(
         "UPDATE ledger.balance SET posted_minor = posted_minor + $1 WHERE account_id = $2::uuid",

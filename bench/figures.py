@@ -83,4 +83,4 @@ def _spread(values: list[float], unit: str) -> str:
 def _short(value: float) -> str:
     if value >= 1_000:
         return f"{value / 1_000:.1f}k" if value < 100_000 else f"{value / 1_000:.0f}k"
-    return f"{value:.2f}"
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"

@@ -31,11 +31,12 @@ DYNAMIC_LIFE_MS: Final = 86_400_000
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Who pays whom; `token` is the paying bank's."""
+    """Who pays whom; `token` is the paying bank's, `shops_token` that of the merchants' bank."""
 
     bank_id: UUID
     shops_id: UUID
     token: str
+    shops_token: str
     static_qr: str
 
 
@@ -51,16 +52,16 @@ def merchant(number: int) -> str:
 
 async def make_world(db: Database, *, payers: int = PAYERS) -> World:
     """Make the two banks, their accounts, and the payers' money."""
-    token = web.new_token()
+    token, shops_token = web.new_token(), web.new_token()
 
     async def work(tx: Tx) -> tuple[UUID, UUID]:
         now = (await read_clock(tx)).now()
         bank = await payments.add_participant(tx, code="bnka", name="Bank A", now=now)
         shops = await payments.add_participant(tx, code="bnkb", name="Bank B", now=now)
-        owner = str(bank.id)
-        await web.keep_token(
-            tx, kind="participant", owner=owner, token=token, label="bench", now=now
-        )
+        for owner, borne in ((bank, token), (shops, shops_token)):
+            await web.keep_token(
+                tx, kind="participant", owner=str(owner.id), token=borne, label="bench", now=now
+            )
         await _insert(tx, bank.id, ("p", "@bnka", PAYER_LEDGER), payers, now)
         await _insert(tx, shops.id, ("m", "@bnkb", MERCHANT_LEDGER), payers, now)
         return bank.id, shops.id
@@ -68,7 +69,13 @@ async def make_world(db: Database, *, payers: int = PAYERS) -> World:
     bank_id, shops_id = await db.transaction(work)
     for numbers in _batches(payers):
         await db.transaction(lambda tx, numbers=numbers: _fund(tx, numbers))
-    return World(bank_id=bank_id, shops_id=shops_id, token=token, static_qr=make_qr())
+    return World(
+        bank_id=bank_id,
+        shops_id=shops_id,
+        token=token,
+        shops_token=shops_token,
+        static_qr=make_qr(),
+    )
 
 
 def make_qr(number: int | None = None) -> str:
