@@ -248,16 +248,11 @@ async def migrate(db: Database) -> list[str]:
 async def require_migrated(db: Database) -> None:
     """Refuse to work on a schema of another version. Errors: `Unavailable`."""
 
-    async def work(tx: Tx) -> set[str]:
-        exists = """
-            SELECT true FROM information_schema.tables
-            WHERE table_schema = 'cellar' AND table_name = 'migration'
-            """
-        if not await tx.value(exists):
-            return set()
-        return {row["name"] for row in await tx.rows("SELECT name FROM cellar.migration")}
-
-    if _migrations().keys() - await db.transaction(work):
+    try:
+        rows = await db.read(lambda tx: tx.rows("SELECT name FROM cellar.migration"))
+    except asyncpg.UndefinedTableError:
+        rows = []
+    if _migrations().keys() - {row["name"] for row in rows}:
         raise Unavailable("The database's schema is not up to date: bayon migrate.")
 
 
