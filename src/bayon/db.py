@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from importlib import resources
 from typing import Any, Final, Literal, LiteralString, TypeAlias, TypeVar
@@ -247,12 +247,11 @@ async def migrate(db: Database) -> list[str]:
 
 async def require_migrated(db: Database) -> None:
     """Refuse to work on a schema of another version. Errors: `Unavailable`."""
-
-    try:
+    applied: set[str] = set()
+    with suppress(asyncpg.UndefinedTableError):
         rows = await db.read(lambda tx: tx.rows("SELECT name FROM cellar.migration"))
-    except asyncpg.UndefinedTableError:
-        rows = []
-    if _migrations().keys() - {row["name"] for row in rows}:
+        applied = {row["name"] for row in rows}
+    if _migrations().keys() - applied:
         raise Unavailable("The database's schema is not up to date: bayon migrate.")
 
 
