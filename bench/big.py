@@ -55,9 +55,8 @@ class Side:
     def questions(self) -> dict[str, Requests]:
         """Make what both sides are asked.
 
-        The far page is the 1,000th, of the small side the last
-        full one.
-        Asked are the newest, because that is whose status is asked; and any, which is harsher.
+        The far page is the 1,000th, of the small side the last full one. The status of the newest
+        is what most ask for; of any it is harsher.
         """
         far = min(1_000, self.count // PAGE_SIZE - 1)
         return {
