@@ -26,8 +26,8 @@ ROOMS: Final = {
     "batch": "answers engine store",
     "ledger": "book check model posting store",
     "payments": (
-        "accounts check complete deeplinks document integrator_store integrators khqr model order pay picture "
-        "rail refund status store tlv"
+        "accounts check complete deeplinks document integrator_store integrators khqr model "
+        "order pay picture rail refund status store tlv"
     ),
     "postgres": "account place process server",
     "web": "access envelope fields limits openapi operation store",
@@ -301,7 +301,7 @@ def _impurities(module: Module) -> list[tuple[int, str]]:
         if isinstance(function, ast.AsyncFunctionDef)
     ]
     for line, target, name in imports(module.tree):
-        inner = target == f"bayon.{module.room}" and name == "store"
+        inner = target == f"bayon.{module.room}" and (name or "").endswith("store")
         room = target.split(".")[1:2] if target.startswith("bayon.") else []
         if target.partition(".")[0] in INPUT_AND_OUTPUT or inner or room in (["db"], ["work"]):
             found.append((line, f"imports {target}"))
