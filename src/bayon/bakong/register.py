@@ -16,10 +16,9 @@ import structlog
 
 from bayon import payments
 from bayon.bakong import tokens
-from bayon.bakong.wire import MailDown
+from bayon.bakong.wire import BadEmail, MailDown
 from bayon.config import Settings
 from bayon.db import Database, Tx
-from bayon.errors import Invalid
 from bayon.log import Secret
 from bayon.web import Unauthorized, is_latest, keep_token
 
@@ -39,12 +38,6 @@ TOKENS_PER_SECOND_MAX: Final = 10
 """Tokens of one second read alike, a revoked one too, so each further one is a second older."""
 
 log = structlog.get_logger()
-
-
-class BadEmail(Invalid):
-    """email is not an address mail can be sent to."""
-
-    code = "bad_email"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,6 @@ from bayon.payments import (
     EmailTaken,
     NotRefundable,
     NotRegistered,
-    ParticipantExists,
-    ParticipantNotFound,
     PaymentNotFound,
 )
 from bayon.payments.khqr import BadQR
@@ -30,7 +28,6 @@ from bayon.web import (
     BadFields,
     BadIdempotencyKey,
     BodyTooLarge,
-    TokenNotFound,
     TooManyRequests,
     Unauthorized,
     UnknownPath,
@@ -44,6 +41,12 @@ class StaticQr(Invalid):
     """Sorry, the system does not support static QR code."""
 
     code = "static_qr"
+
+
+class BadEmail(Invalid):
+    """email is not an address mail can be sent to."""
+
+    code = "bad_email"
 
 
 class MailDown(Unavailable):
@@ -68,6 +71,7 @@ ERRORS: Final[dict[type[BayonError], tuple[int | None, int, str]]] = {
     WrongMethod: (None, 405, OWN_TEXT),
     TooManyRequests: (None, 429, OWN_TEXT),
     BadFields: (5, 200, OWN_TEXT),
+    BadEmail: (5, 200, OWN_TEXT),
     AmountMissing: (5, 200, CODE_TEXT),
     BadAmount: (5, 200, OWN_TEXT),
     BadQR: (4, 200, CODE_TEXT),
@@ -79,9 +83,6 @@ ERRORS: Final[dict[type[BayonError], tuple[int | None, int, str]]] = {
     AccountNotFound: (11, 200, CODE_TEXT),
     BadAccountId: (12, 200, OWN_TEXT),
     AccountExists: (5, 200, OWN_TEXT),
-    ParticipantExists: (5, 200, OWN_TEXT),
-    ParticipantNotFound: (5, 200, OWN_TEXT),
-    TokenNotFound: (5, 200, OWN_TEXT),
     NotRefundable: (3, 200, OWN_TEXT),
     KeyReused: (5, 200, OWN_TEXT),
     Unavailable: (9, 500, CODE_TEXT),

@@ -12,8 +12,10 @@ from bayon.batch import Request
 from bayon.clock import Clock
 from bayon.db import ClockGoesForward, Database, Tx, advance_clock
 from bayon.errors import BayonError, Conflict, Denied, Invalid, NotFound, Unavailable
+from bayon.money import BadAmount
 from bayon.payments import (
     AccountNotFound,
+    AmountMissing,
     BadAccountId,
     Completed,
     Order,
@@ -36,6 +38,7 @@ from bayon.web import (
     Operation,
     Shown,
     TooManyRequests,
+    Unauthorized,
     WrongMethod,
     failure,
     free_text,
@@ -52,12 +55,16 @@ OUTCOMES: Final[dict[str, Completed]] = {"success": "succeeded", "failed": "fail
 
 ERRORS: Final[dict[type[BayonError], tuple[int | None, int]]] = {
     # error: (error code, HTTP status)
+    Unauthorized: (6, 401),
     Denied: (6, 401),
     BadBody: (5, 400),
     BadIdempotencyKey: (5, 400),
     BodyTooLarge: (None, 413),
     WrongMethod: (None, 405),
     TooManyRequests: (None, 429),
+    BadFields: (5, 422),
+    BadAmount: (5, 422),
+    AmountMissing: (5, 422),
     BadQR: (4, 422),
     AccountNotFound: (11, 404),
     BadAccountId: (12, 422),

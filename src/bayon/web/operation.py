@@ -147,7 +147,10 @@ def _handler(
                 raise WrongMethod(sorted(methods))
             return await operation.serve(await _climb(operation, porch, scope, receive))
         except BayonError as error:
-            return refuse(error)
+            refused = refuse(error)
+            if refused.status >= 500:  # noqa: PLR2004 - HTTP's own number
+                log.warning("request failed", error=type(error).__name__)
+            return refused
 
     # A raw ASGI handler is Litestar's fastest, but its router knows no parameters in their paths.
     return _with_parameters(path, answer) if "{" in path else _raw(path, answer)

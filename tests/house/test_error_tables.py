@@ -1,0 +1,121 @@
+"""Error tables: each error has a row of its own in each door's table, or a reason for having none.
+
+An error that is as its family by accident is an error nobody has thought about.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+import bayon
+from bayon import payments
+from bayon.bakong import wire
+from bayon.errors import BayonError
+from bayon.sandbox import api as sandbox_api
+from bayon.web import TEXTS
+
+CLI: Final = "met by the command line only"
+START: Final = "stops the start, before any door is open"
+INNER: Final = "a fault of ours: answered as one, 9 and 500, and logged"
+PAGES: Final = "met by the pages, which have a table of their own"
+FETCH: Final = "met by workers, who note it; no request waits for a fetch"
+OPEN_API: Final = "met by the Open API and the participants' door only"
+SANDBOX: Final = "met by the sandbox door only"
+
+NOT_AT_BAKONG: Final = {
+    "BadSettings": START,
+    "BadSeal": INNER,
+    "StaleForm": PAGES,
+    "BadUrl": FETCH,
+    "FetchFailed": FETCH,
+    "ParticipantExists": CLI,
+    "ParticipantNotFound": CLI,
+    "TokenNotFound": CLI,
+    "ClockGoesForward": SANDBOX,
+}
+NOT_AT_THE_SANDBOX: Final = {
+    "BadSettings": START,
+    "BadSeal": INNER,
+    "StaleForm": PAGES,
+    "BadUrl": FETCH,
+    "FetchFailed": FETCH,
+    "ParticipantExists": CLI,
+    "ParticipantNotFound": CLI,
+    "TokenNotFound": CLI,
+    "DeeplinkNotFound": PAGES,
+    "UnknownPath": "the router's, answered by Bakong's table",
+    "KeyReused": "this door keeps no answers",
+    "AccountExists": OPEN_API,
+    "NotRefundable": OPEN_API,
+    "StaticQr": OPEN_API,
+    "BadCode": OPEN_API,
+    "BadEmail": OPEN_API,
+    "EmailTaken": OPEN_API,
+    "MailDown": OPEN_API,
+    "NotRegistered": OPEN_API,
+}
+TABLES: Final = {
+    "bakong": (set(wire.ERRORS), NOT_AT_BAKONG),
+    "sandbox": (set(sandbox_api.ERRORS), NOT_AT_THE_SANDBOX),
+}
+
+
+def errors() -> set[type[BayonError]]:
+    """Find every error of the package."""
+    for module in pkgutil.walk_packages(bayon.__path__, "bayon."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return {error for error in descendants(BayonError) if error.__module__.startswith("bayon.")}
+
+
+def descendants(kind: type[BayonError]) -> Iterator[type[BayonError]]:
+    """List the classes below a class."""
+    for child in kind.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+@pytest.mark.parametrize("door", TABLES)
+def test_every_error_has_a_row_of_its_own_or_a_reason_for_having_none(door: str) -> None:
+    rows, reasons = TABLES[door]
+    found = errors()
+    assert len(found) > 30
+    assert {error.__name__ for error in found - rows if error.__name__ not in reasons} == set()
+
+
+@pytest.mark.parametrize("door", TABLES)
+def test_no_error_has_both_a_row_and_a_reason_for_having_none(door: str) -> None:
+    rows, reasons = TABLES[door]
+    assert {error.__name__ for error in rows} & reasons.keys() == set()
+
+
+def test_every_error_has_a_code_of_its_own_and_a_public_message() -> None:
+    found = errors()
+    codes = [error.code for error in found]
+    assert sorted(codes) == sorted(set(codes))
+    assert [error.__name__ for error in found if not (error.__doc__ or "").strip()] == []
+
+
+def test_every_decline_has_a_text() -> None:
+    assert set(wire.DECLINES) == set(payments.Decline)
+    assert all(wire.DECLINES.values())
+
+
+def test_the_seeds_codes_all_have_their_text_and_a_row_that_leads_to_it() -> None:
+    assert sorted(TEXTS) == list(range(1, 13))
+    led_to = {error_code for error_code, _, _ in wire.ERRORS.values()}
+    assert led_to - {None} == set(TEXTS)
+
+
+def test_http_statuses_are_those_the_documents_name() -> None:
+    assert {status for _, status, _ in wire.ERRORS.values()} <= {
+        *(200, 400, 401, 403, 404, 429, 500),
+        *(405, 413),  # the seed names neither; nothing else would be true
+    }
+    refused = {
+        status for error, (_, status) in sandbox_api.ERRORS.items() if error.code != "unavailable"
+    }
+    assert all(400 <= status < 500 for status in refused)
