@@ -19,7 +19,8 @@ from bench import server
 from bench.figures import Figure, table
 from bench.load import Load
 from bench.machine import machine
-from bench.measure import CHECK, NOT_FOUND, OK, PAY, ROUNDS, WARM_S, Requests
+from bench.measure import ROUNDS, WARM_S
+from bench.questions import CHECK, NOT_FOUND, OK, PAY, Requests
 from bench.server import Ready, request
 from bench.world import (
     FIRST,

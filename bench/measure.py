@@ -1,8 +1,6 @@
 """The measurements: each a few rounds of both sides, one after the other, on the same server."""
 
-import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,26 +9,20 @@ import asyncpg
 
 from bayon.app import check
 from bayon.db import Database
-from bayon.payments import khqr
 from bench import server
 from bench.engine import hot_orders, run_engine, uniform_orders
 from bench.figures import Figure
 from bench.load import Load, Loaded
 from bench.pgbench import best_clients, make_script, run_pgbench
-from bench.server import Ready, request
-from bench.world import FIRST, PAYERS, World, make_qr, payer
+from bench.questions import Requests, check_requests, dynamic_requests, static_requests
+from bench.server import Ready
+from bench.world import PAYERS, World
 
 ROUNDS: Final = 3
 WARM_S: Final = 0.5
 IN_FLIGHT: Final = (64, 256)
-PAY: Final = "/participant/v1/payments"
-CHECK: Final = "/v1/check_transaction_by_md5"
-OK: Final = b'"responseCode":0'
-NOT_FOUND: Final = b'"errorCode":1'
 TAIL_LOAD: Final = 0.7
 DYNAMIC_PER_S_MAX: Final = 12_000
-
-Requests = list[tuple[bytes, bytes]]
 
 
 @dataclass(kw_only=True)
@@ -113,7 +105,7 @@ async def payments(bench: Bench, *, dynamic: bool) -> list[Figure]:
 
 async def checks(bench: Bench) -> list[Figure]:
     """Status by MD5, half of them paid, against the constant route."""
-    requests, answer = await check_requests(bench)
+    requests, answer = await check_requests(bench.ready, bench.db)
     figures = {
         n: Figure(
             what=f"check_transaction_by_md5, half paid, {n} in flight",
@@ -136,8 +128,8 @@ async def checks(bench: Bench) -> list[Figure]:
 
 async def latencies(bench: Bench) -> list[Figure]:
     """How long one alone waits, and the tail at 70 % of the load."""
-    asked, _ = await check_requests(bench)
-    alone = {"payment": static_requests(bench), "check": asked}
+    asked, _ = await check_requests(bench.ready, bench.db)
+    alone = {"payment": static_requests(bench.world), "check": asked}
     figures: list[Figure] = []
     for name, requests in alone.items():
         p50 = Figure(what=f"{name}, 1 client: p50", unit=" ms")
@@ -176,52 +168,22 @@ async def engine(bench: Bench) -> list[Figure]:
     return figures
 
 
-def static_requests(bench: Bench) -> Requests:
-    """Everybody pays the one static QR."""
-    return [
-        (_pay_request(bench.world, n, bench.world.static_qr), OK)
-        for n in range(FIRST, FIRST + PAYERS)
-    ]
-
-
-async def check_requests(bench: Bench) -> tuple[Requests, bytes]:
-    """Ask for MD5s half of which are paid, in any order; and show an answer to a paid one."""
-    rows = await bench.db.read(
-        lambda tx: tx.rows(
-            """
-            SELECT encode(md5, 'hex') FROM payments.payment
-            WHERE qr_kind = 'dynamic' AND state = 'succeeded' LIMIT $1
-            """,
-            PAYERS // 2,
-        )
-    )
-    token = bench.ready.bakong_token
-    paid: Sequence[tuple[str, bytes]] = [(row[0], OK) for row in rows]
-    unknown = [(khqr.md5(secrets.token_hex()), NOT_FOUND) for _ in paid]
-    asked = [*paid, *unknown]
-    secrets.SystemRandom().shuffle(asked)
-    requests = [
-        (request(CHECK, token=token, body={"md5": md5}), expected) for md5, expected in asked
-    ]
-    answer = server.ask(bench.ready, request(CHECK, token=token, body={"md5": paid[0][0]}))
-    return requests, answer
-
-
 async def _tail(bench: Bench) -> Figure:
     """Load to 70 % of what a full load just before reached, so that both saw the same machine."""
     figure = Figure(what="payment p99 against p50 at 70 %", unit=" ms", goal=3, at_most=True)
     rates: list[float] = []
     for _ in range(ROUNDS):
-        full = await bench.load(static_requests(bench), IN_FLIGHT[-1])
+        full = await bench.load(static_requests(bench.world), IN_FLIGHT[-1])
         rates.append(full.per_s * TAIL_LOAD)
-        loaded = await bench.load(static_requests(bench), IN_FLIGHT[-1], rate_per_s=rates[-1])
+        loaded = await bench.load(static_requests(bench.world), IN_FLIGHT[-1], rate_per_s=rates[-1])
         figure.add(loaded.p99_ms, loaded.p50_ms)
     figure.notes = [f"{', '.join(f'{rate:.0f}' for rate in rates)} payments/s, Poisson arrivals"]
     return figure
 
 
 async def _pay(bench: Bench, figure: Figure, in_flight: int, *, dynamic: bool) -> Loaded:
-    requests = _dynamic_requests(bench) if dynamic else static_requests(bench)
+    count = round((WARM_S + bench.seconds) * DYNAMIC_PER_S_MAX)
+    requests = dynamic_requests(bench.world, count) if dynamic else static_requests(bench.world)
     postmaster = await _postmaster(bench)
     before, used_s = server.batches(bench.ready), _used_s(bench, postmaster)
     started = time.perf_counter()
@@ -235,22 +197,6 @@ async def _pay(bench: Bench, figure: Figure, in_flight: int, *, dynamic: bool) -
         f"cores used: bayon {bayon:.2f}, PostgreSQL {postgres:.2f}, load {loaded.cpu_share:.2f}",
     ]
     return loaded
-
-
-def _dynamic_requests(bench: Bench) -> Requests:
-    count = round((WARM_S + bench.seconds) * DYNAMIC_PER_S_MAX)
-    first = time.time_ns() // 1_000  # unlike any number of another run
-    return [
-        (_pay_request(bench.world, FIRST + n % PAYERS, make_qr(first + n)), OK)
-        for n in range(count)
-    ]
-
-
-def _pay_request(world: World, number: int, qr: str) -> bytes:
-    body: dict[str, object] = {"fromAccountId": payer(number), "qr": qr}
-    if qr == world.static_qr:
-        body["amount"] = 1
-    return request(PAY, token=world.token, body=body)
 
 
 async def _postmaster(bench: Bench) -> int:
