@@ -1,0 +1,192 @@
+"""`bayon serve` as processes: what it insists on, and its parts apart on one database."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from bayon.db import Database
+from bayon.payments import Rail, find_accounts, khqr
+from bayon.seal import Sealer
+from factories import USD, make_pay, make_qr, make_request
+from journeys.running import Home, Running, query
+from sandboxes import Server
+
+KEYS = {
+    "BAYON_SEAL_KEYS": f"1:{secrets.token_hex(32)}",
+    "BAYON_BAKONG_JWT_KEY": secrets.token_hex(32),
+    "BAYON_PUBLIC_URL": "https://pay.example",
+    "BAYON_HTTP_PORT": "0",
+}
+
+
+async def test_it_names_every_setting_it_misses(home: Home) -> None:
+    done = await home.bayon("serve")
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "bayon: The settings are not complete.",
+        *(
+            f"  BAYON_{name} must be set"
+            for name in ("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY", "PUBLIC_URL")
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("BAKONG_JWT_KEY", "short", "must have at least 32 characters"),
+        ("BAKONG_JWT_KEY", "changeme" * 4, "BAYON_BAKONG_JWT_KEY is no secret"),
+        ("BAKONG_JWT_KEY", "0" * 64, "BAYON_BAKONG_JWT_KEY is no secret"),
+        ("SEAL_KEYS", f"1:{secrets.token_hex(16)}", "Sealing keys are 32 bytes each"),
+        ("SEAL_KEYS", secrets.token_hex(32), "Sealing keys are written 1:hex,2:hex."),
+        ("SEAL_KEYS", f"1:{'00' * 32}", "BAYON_SEAL_KEYS is no secret"),
+        ("SEAL_KEYS", f"1:{'ab' * 32},2:{secrets.token_hex(32)}", "BAYON_SEAL_KEYS is no secret"),
+        ("PUBLIC_URL", "pay.example", "BAYON_PUBLIC_URL must be a URL"),
+        ("DATABASE_URL", "pay.example", "The database's address is no PostgreSQL URL."),
+        ("DATABASE_URL", "postgresql://bayon:hush@127.0.0.1:1/bayon", "The database is away."),
+    ],
+)
+async def test_a_bad_key_or_address_stops_the_start_and_is_not_repeated_aloud(
+    home: Home, setting: str, value: str, says: str
+) -> None:
+    away = {"BAYON_DATABASE_URL": "postgresql://127.0.0.1:1/bayon"}
+    done = await home.bayon("serve", **away | KEYS | {f"BAYON_{setting}": value})
+    assert done.code == 1
+    assert says in done.err
+    assert "Traceback" not in done.err
+    assert value not in done.err
+    assert "hush" not in done.err
+
+
+async def test_it_refuses_the_database_of_a_sandbox(home: Home, server: Server) -> None:
+    url = await server.clone()
+    dev = await home.dev(BAYON_DATABASE_URL=url)
+    await dev.running.stop()
+    done = await home.bayon("serve", **_on(url))
+    assert (done.code, "This database is a sandbox's" in done.err) == (1, True), done.err
+    await server.drop(url)
+
+
+async def test_there_is_no_card_network_yet_and_it_says_so(home: Home) -> None:
+    done = await home.bayon("serve", "--only", "network")
+    assert (done.code, done.err) == (
+        1,
+        "bayon: There is no card network host in this version yet.\n",
+    )
+
+
+async def test_two_processes_that_start_at_once_migrate_once(home: Home, server: Server) -> None:
+    name = f"empty_{secrets.token_hex(4)}"
+    await server.run(f"CREATE DATABASE {name}")
+    url = server.url.replace("/bayon?", f"/{name}?")
+    both = [home.start("bayon", "serve", stdin=b"", **_on(url)) for _ in range(2)]
+    for running in both:
+        await _answers(running)
+    for running in both:
+        assert (await running.stop()).code == 0
+    told = [running.err_file.read_text().count('"event": "migrated"') for running in both]
+    assert sum(told) == await query(url, "SELECT count(*) FROM cellar.migration")
+    await server.drop(url)
+
+
+async def test_its_parts_work_apart_and_wake_each_other(home: Home, database: str) -> None:
+    """Two processes that only answer, and later one that only works, on one database."""
+    env = _on(database)
+    first, second = [
+        await _answers(home.start("bayon", "serve", "--only", "http", stdin=b"", **env))
+        for _ in range(2)
+    ]
+    bank, shop = await _tokens(home, env)
+    async with (
+        httpx.AsyncClient(base_url=first.url, headers=bank, trust_env=False) as at_first,
+        httpx.AsyncClient(base_url=second.url, headers=shop, trust_env=False) as at_second,
+    ):
+        assert (await at_first.get("/sandbox/v1/clock")).status_code == 404
+        for name, amount in (("dara", 10), ("shop", 0)):
+            account = {"accountId": f"{name}@aclb", "name": name, "currencies": ["USD"]}
+            assert (await _ask(at_first, "/participant/v1/accounts", account)) == 0
+            deposit = {"accountId": f"{name}@aclb", "amount": amount, "currency": "USD"}
+            assert not amount or (await _ask(at_first, "/participant/v1/deposits", deposit)) == 0
+
+        paid = make_qr(to="shop@aclb", amount_minor=300)
+        waiting = asyncio.create_task(_wait_for(at_second, paid))
+        await asyncio.sleep(0.5)
+        body = {"fromAccountId": "dara@aclb", "qr": paid}
+        assert not waiting.done()
+        assert await _ask(at_first, "/participant/v1/payments", body) == 0
+        told_s, code = await waiting
+        assert (code, told_s < 10) == (0, True)
+
+        waiting = asyncio.create_task(_wait_for(at_second, await _pay_later(database)))
+        await asyncio.sleep(1.0)
+        assert not waiting.done()  # nobody works
+        worker = home.start("bayon", "serve", "--only", "worker", stdin=b"", **env)
+        told_s, code = await waiting
+        assert (code, told_s < 20) == (0, True)
+    for running in (first.running, second.running, worker):
+        assert (await running.stop()).code == 0
+    assert (await home.bayon("check", **env)).code == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answering:
+    running: Running
+    url: str
+
+
+def _on(url: str) -> dict[str, str]:
+    return {**KEYS, "BAYON_DATABASE_URL": url}
+
+
+async def _answers(running: Running) -> _Answering:
+    port = await running.said(r'"port": (\d+)')
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(trust_env=False) as http:
+        (await http.get(f"{url}/readyz")).raise_for_status()
+    return _Answering(running=running, url=url)
+
+
+async def _tokens(home: Home, env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    assert (
+        await home.bayon("participants", "create", "aclb", "Acleda", stdin=b"", **env)
+    ).code == 0
+    made = [
+        await home.bayon("tokens", "create", *owner, stdin=b"", **env)
+        for owner in (("--participant", "aclb"), ("--email", "shop@example.com"))
+    ]
+    bank, shop = ({"Authorization": f"Bearer {done.out.strip()}"} for done in made)
+    return bank, shop
+
+
+async def _ask(http: httpx.AsyncClient, path: str, body: object) -> int:
+    answer = await http.post(path, json=body)
+    code: int = answer.json()["responseCode"]
+    return code
+
+
+async def _wait_for(http: httpx.AsyncClient, qr: str) -> tuple[float, int]:
+    began = time.monotonic()
+    md5 = khqr.md5(qr)
+    answer = await http.post(
+        "/v1/check_transaction_by_md5?wait_s=30", json={"md5": md5}, timeout=60
+    )
+    return time.monotonic() - began, answer.json()["responseCode"]
+
+
+async def _pay_later(url: str) -> str:
+    """Make a payment that is pending, as no door of production can."""
+    db = await Database.connect(url, size_max=4)
+    found = await db.read(lambda tx: find_accounts(tx, ["dara@aclb"]))
+    qr = make_qr(to="shop@aclb", amount_minor=200, currency=USD)
+    command = make_pay(payer=found["dara@aclb"], qr=qr, delay_s=0.1)
+    rail = Rail(db, Sealer.from_text(KEYS["BAYON_SEAL_KEYS"]))
+    reply = await rail.pay(make_request(command))
+    assert reply.outcome is not None
+    assert reply.outcome.state == "pending"
+    await db.close()
+    return qr
