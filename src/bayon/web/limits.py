@@ -28,6 +28,11 @@ class Limit:
         self._full: float = per_s * BURST_S
         self._buckets: dict[bytes | str, tuple[float, float]] = {}
 
+    @property
+    def callers(self) -> int:
+        """How many callers are remembered."""
+        return len(self._buckets)
+
     def take(self, key: bytes | str) -> None:
         """Count one request. Errors: `TooManyRequests`, with when to come back."""
         if self._per_s <= 0:
