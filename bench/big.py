@@ -117,8 +117,8 @@ async def _compare(large: Side, small: Side, *, seconds: float) -> list[Figure]:
     figures: list[Figure] = []
     theirs = small.questions()
     for name, ours in large.questions().items():
-        what = f"{name}: {large.count:,} payments"
-        figure = Figure(what=what, against=f"{small.count:,} payments", goal=0.9)
+        against = f"{small.count:,} payments (ours: {large.count:,})"
+        figure = Figure(what=name, against=against, goal=0.9)
         for _ in range(ROUNDS):
             at_large = await large.ask(ours, seconds=seconds)
             figure.add(at_large, await small.ask(theirs[name], seconds=seconds))

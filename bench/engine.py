@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -56,6 +56,12 @@ async def run_engine(
     batch_count = sizes.batches - batches
     await asyncio.gather(*tasks)
     return Engine(per_s=done / took_s, batch_size=done / max(batch_count, 1))
+
+
+async def pay_once(db: Database, commands: Iterable[Pay]) -> None:
+    """Pay each of these once."""
+    rail = Rail(db, Sealer({1: bytes(32)}))
+    await asyncio.gather(*(rail.pay(_request(command)) for command in commands))
 
 
 async def _pay_on(rail: Rail, orders: Iterator[Request[Pay, Payment]], until: float) -> None:

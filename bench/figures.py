@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-WIDTHS: Final = (46, 19, 19, 17, 7, 6, 5)
+WIDTHS: Final = (44, 24, 24, 17, 6, 6, 5)
 
 
 @dataclass(kw_only=True)

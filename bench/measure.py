@@ -75,7 +75,7 @@ class Bench:
 
 async def payments(bench: Bench, *, dynamic: bool) -> list[Figure]:
     """Payments over HTTP against pgbench with the same writes."""
-    kind = "distinct dynamic QRs" if dynamic else "one merchant's static QR"
+    kind = "dynamic QRs" if dynamic else "one static QR"
     script = await make_script(bench.db, bench.world, dynamic=dynamic, payers=PAYERS)
     file = bench.folder / f"{'dynamic' if dynamic else 'static'}.sql"
     file.write_text(script.text)
@@ -105,11 +105,11 @@ async def payments(bench: Bench, *, dynamic: bool) -> list[Figure]:
 
 async def checks(bench: Bench) -> list[Figure]:
     """Status by MD5, half of them paid, against the constant route."""
-    requests, answer = await check_requests(bench.ready, bench.db)
+    requests, answer = await check_requests(bench.ready, bench.db, bench.world)
     figures = {
         n: Figure(
-            what=f"check_transaction_by_md5, half paid, {n} in flight",
-            against="constant route",
+            what=f"check_transaction_by_md5, {n} in flight",
+            against="constant route; half of the MD5s are paid",
             goal=0.6,
         )
         for n in IN_FLIGHT
@@ -128,7 +128,7 @@ async def checks(bench: Bench) -> list[Figure]:
 
 async def latencies(bench: Bench) -> list[Figure]:
     """How long one alone waits, and the tail at 70 % of the load."""
-    asked, _ = await check_requests(bench.ready, bench.db)
+    asked, _ = await check_requests(bench.ready, bench.db, bench.world)
     alone = {"payment": static_requests(bench.world), "check": asked}
     figures: list[Figure] = []
     for name, requests in alone.items():

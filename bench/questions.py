@@ -7,8 +7,9 @@ from typing import Final
 
 from bayon.db import Database
 from bayon.payments import khqr
+from bench.engine import pay_once
 from bench.server import Ready, ask, request
-from bench.world import FIRST, PAYERS, World, make_qr, payer
+from bench.world import FIRST, PAYERS, World, make_pay, make_qr, payer
 
 PAY: Final = "/participant/v1/payments"
 CHECK: Final = "/v1/check_transaction_by_md5"
@@ -23,19 +24,13 @@ def static_requests(world: World) -> Requests:
     return [(_pay_request(world, n, world.static_qr), OK) for n in range(FIRST, FIRST + PAYERS)]
 
 
-async def check_requests(ready: Ready, db: Database) -> tuple[Requests, bytes]:
+async def check_requests(ready: Ready, db: Database, world: World) -> tuple[Requests, bytes]:
     """Ask for MD5s half of which are paid, in any order; and show an answer to a paid one."""
-    rows = await db.read(
-        lambda tx: tx.rows(
-            """
-            SELECT encode(md5, 'hex') FROM payments.payment
-            WHERE qr_kind = 'dynamic' AND state = 'succeeded' LIMIT $1
-            """,
-            PAYERS // 2,
-        )
-    )
+    first = time.time_ns() // 1_000
+    qrs = [make_qr(first + n) for n in range(PAYERS // 2)]
+    await pay_once(db, (make_pay(world, FIRST + n, qr=qr) for n, qr in enumerate(qrs)))
     token = ready.bakong_token
-    paid: Sequence[tuple[str, bytes]] = [(row[0], OK) for row in rows]
+    paid: Sequence[tuple[str, bytes]] = [(khqr.md5(qr), OK) for qr in qrs]
     unknown = [(khqr.md5(secrets.token_hex()), NOT_FOUND) for _ in paid]
     asked = [*paid, *unknown]
     secrets.SystemRandom().shuffle(asked)
