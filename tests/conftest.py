@@ -1,9 +1,11 @@
 """Fixtures: one real PostgreSQL a session, one fresh database a test, checked after it."""
 
+import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, TypeVar
 
 import asyncpg
 import pytest
@@ -11,6 +13,41 @@ import pytest
 from bayon import ledger, payments
 from bayon.db import Database, migrate
 from bayon.postgres import EmbeddedPostgres
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+REQUIRE_ALL: Final = os.environ.get("BAYON_REQUIRE_ALL") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let no file be skipped where everything is required."""
+    assert collector
+    return _demand((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let no test be skipped where everything is required."""
+    return _demand((yield))
+
+
+def _demand(report: Report) -> Report:
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{why}\nBAYON_REQUIRE_ALL=1 lets no test be skipped."
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped, and why."""
+    skipped: list[pytest.TestReport] = terminalreporter.getreports("skipped")
+    whys = {str(r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr) for r in skipped}
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} skipped: {'; '.join(sorted(whys))}")
 
 
 @dataclass(frozen=True)

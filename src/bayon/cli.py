@@ -322,8 +322,11 @@ async def _khqr_make(args: Args) -> int:
 
 
 async def _khqr_read(args: Args) -> int:
-    given = sys.stdin.read().rstrip("\r\n") if args.qr == "-" else args.qr
-    text = khqr.reading(given)
+    text = khqr.reading(_standard_input().rstrip("\r\n") if args.qr == "-" else args.qr)
     shown = {**msgspec.to_builtins(khqr.read(text)), "md5": khqr.md5(text)}
     print(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
     return 0
+
+
+def _standard_input() -> str:
+    return sys.stdin.buffer.read().decode(errors="surrogateescape")  # whatever the locale

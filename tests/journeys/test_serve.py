@@ -41,10 +41,8 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
     [
         ("BAKONG_JWT_KEY", "short", "must have at least 32 characters"),
         ("BAKONG_JWT_KEY", "changeme" * 4, "BAYON_BAKONG_JWT_KEY is no secret"),
-        ("BAKONG_JWT_KEY", "0" * 64, "BAYON_BAKONG_JWT_KEY is no secret"),
         ("SEAL_KEYS", f"1:{secrets.token_hex(16)}", "Sealing keys are 32 bytes each"),
         ("SEAL_KEYS", secrets.token_hex(32), "Sealing keys are written 1:hex,2:hex."),
-        ("SEAL_KEYS", f"1:{'00' * 32}", "BAYON_SEAL_KEYS is no secret"),
         ("SEAL_KEYS", f"1:{'ab' * 32},2:{secrets.token_hex(32)}", "BAYON_SEAL_KEYS is no secret"),
         ("PUBLIC_URL", "pay.example", "BAYON_PUBLIC_URL must be a URL"),
         ("DATABASE_URL", "pay.example", "The database's address is no PostgreSQL URL."),
@@ -55,7 +53,7 @@ async def test_a_bad_key_or_address_stops_the_start_and_is_not_repeated_aloud(
     home: Home, setting: str, value: str, says: str
 ) -> None:
     away = {"BAYON_DATABASE_URL": "postgresql://127.0.0.1:1/bayon"}
-    done = await home.bayon("serve", **away | KEYS | {f"BAYON_{setting}": value})
+    done = await home.bayon("serve", stdin=b"", **away | KEYS | {f"BAYON_{setting}": value})
     assert done.code == 1
     assert says in done.err
     assert "Traceback" not in done.err
@@ -67,7 +65,7 @@ async def test_it_refuses_the_database_of_a_sandbox(home: Home, server: Server) 
     url = await server.clone()
     dev = await home.dev(BAYON_DATABASE_URL=url)
     await dev.running.stop()
-    done = await home.bayon("serve", **_on(url))
+    done = await home.bayon("serve", stdin=b"", **_on(url))
     assert (done.code, "This database is a sandbox's" in done.err) == (1, True), done.err
     await server.drop(url)
 
@@ -130,7 +128,7 @@ async def test_its_parts_work_apart_and_wake_each_other(home: Home, database: st
         assert (code, told_s < 20) == (0, True)
     for running in (first.running, second.running, worker):
         assert (await running.stop()).code == 0
-    assert (await home.bayon("check", **env)).code == 0
+    assert (await home.bayon("check", stdin=b"", **env)).code == 0
 
 
 @dataclass(frozen=True, kw_only=True)
