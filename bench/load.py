@@ -49,6 +49,8 @@ class Loaded(msgspec.Struct):
     p99_ms: float
     cpu_share: float
     failure: str = ""
+    server_us: float = 0.0
+    """Processor time of the server's own process for one answer: says most on a busy machine."""
 
     @property
     def per_s(self) -> float:

@@ -46,9 +46,10 @@ class Bench:
         rate_per_s: float = 0.0,
     ) -> Loaded:
         """Load the server under test, or another one."""
+        asked = ready or self.ready
         wanted = Load(
             host="127.0.0.1",
-            port=(ready or self.ready).port,
+            port=asked.port,
             connections=in_flight,
             warm_s=WARM_S,
             seconds=self.seconds,
@@ -56,7 +57,12 @@ class Bench:
             once=once,
             rate_per_s=rate_per_s,
         )
-        return await server.load(self.folder / "load", wanted)
+        before_s = server.cpu_s([asked.pid])
+        loaded = await server.load(self.folder / "load", wanted)
+        used_s = server.cpu_s([asked.pid]) - before_s
+        answers = loaded.per_s * (loaded.seconds + WARM_S)
+        loaded.server_us = used_s / answers * 1e6
+        return loaded
 
     async def checkpoint(self) -> None:
         """Begin a measurement with clean pages, whoever dirtied them."""
@@ -122,7 +128,12 @@ async def checks(bench: Bench) -> list[Figure]:
                 ours = await bench.load(requests, n)
                 theirs = await bench.load(constant_requests, n, ready=constant)
                 figure.add(ours.per_s, theirs.per_s)
-                figure.notes = [f"load generator: {ours.cpu_share:.2f} cores"]
+                figure.notes = [
+                    (
+                        f"processor time of the server for one answer: {ours.server_us:.0f} µs, "
+                        f"constant {theirs.server_us:.0f} µs; load generator {ours.cpu_share:.2f} cores"
+                    )
+                ]
     return list(figures.values())
 
 
@@ -194,7 +205,10 @@ async def _pay(bench: Bench, figure: Figure, in_flight: int, *, dynamic: bool) -
     size = after.mean_since(before)
     figure.notes = [
         f"batches of {size:.0f}; p50 {loaded.p50_ms:.1f} ms, p99 {loaded.p99_ms:.1f} ms",
-        f"cores used: bayon {bayon:.2f}, PostgreSQL {postgres:.2f}, load {loaded.cpu_share:.2f}",
+        (
+            f"cores used: bayon {bayon:.2f} ({loaded.server_us:.0f} µs a payment), "
+            f"PostgreSQL {postgres:.2f}, load generator {loaded.cpu_share:.2f}"
+        ),
     ]
     return loaded
 
