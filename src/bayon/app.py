@@ -5,13 +5,14 @@ With the command line the only place that knows every door.
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final, cast
 
 import msgspec
 import structlog
-from litestar import Litestar, Request, get
+from litestar import HttpMethod, Litestar, Request, get, route
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.response import Response, Template
@@ -38,7 +39,18 @@ from bayon.log import Secret
 from bayon.payments import Rail
 from bayon.sandbox import SandboxDoor
 from bayon.seal import Sealer
-from bayon.web import Answer, Gate, Limit, Porch, UnknownPath, WrongMethod, describe, mount
+from bayon.web import (
+    Answer,
+    BadBody,
+    Gate,
+    Limit,
+    Porch,
+    UnknownPath,
+    WrongMethod,
+    describe,
+    mount,
+    send_answer,
+)
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
@@ -116,7 +128,9 @@ class Metrics:
             registry=self.registry,
         )
         self.errors: Counter = Counter(
-            "bayon_unexpected_errors", "Bugs met while answering", registry=self.registry
+            "bayon_unexpected_errors",
+            "Answers with a 5xx: bugs, and outages of the database",
+            registry=self.registry,
         )
         for name, batcher in (("payments", rail.paying), ("status", rail.asking)):
             sizes = batcher.sizes
@@ -140,18 +154,23 @@ def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
             return
         request_id = _request_id(scope)
         started = time.perf_counter()
-        status = 500
+        status, answered = 500, False
 
         async def tell(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
             await app(scope, receive, tell)
+        except Exception:
+            log.exception("unexpected error")
+            if answered:
+                raise
+            await send_answer(bakong.refuse(Unavailable()), tell)
         finally:
             seconds = time.perf_counter() - started
             route = str(scope.get("path_template") or "unknown")
@@ -180,11 +199,13 @@ def _plain_routes(
 ) -> list[ControllerRouterHandler]:
     openapi_json = msgspec.json.encode(described)
 
-    @get("/healthz", sync_to_thread=False)
+    reading = [HttpMethod.GET, HttpMethod.HEAD]
+
+    @route("/healthz", http_method=reading, sync_to_thread=False)
     def healthz() -> Response[bytes]:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
-    @get("/readyz")
+    @route("/readyz", http_method=reading)
     async def readyz() -> Response[bytes]:
         try:
             await db.ping()
@@ -208,10 +229,13 @@ def _plain_routes(
 def _refuse_http(
     request: Request[Any, Any, Any], error: HTTPException
 ) -> Response[bytes] | Template:
-    """Answer what the router itself refuses: unknown paths and wrong methods."""
+    """Answer what the router itself refuses: unknown paths, wrong methods, a Host that is none."""
     if error.status_code >= 500:  # noqa: PLR2004 - HTTP's own number
         return _refuse_bug(request, error)
-    if pages.wanted(request.headers.get("accept", ""), request.url.path):
+    if error.status_code == 400:  # noqa: PLR2004 - HTTP's own number
+        return _response(bakong.refuse(BadBody("The request is not valid.")))
+    # Not from request.url, which raises on a Host whose port is none.
+    if pages.wanted(request.headers.get("accept", ""), request.scope["path"]):
         return pages.not_found(request)
     if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
         return _response(bakong.refuse(WrongMethod(_allowed(request))))
@@ -220,9 +244,21 @@ def _refuse_http(
 
 def _allowed(request: Request[Any, Any, Any]) -> list[str]:
     """Tell the methods of a path; the router knows them and does not say."""
-    path = request.url.path
-    found = [r for r in request.app.routes if isinstance(r, HTTPRoute) and r.path == path]
-    return sorted(method for route in found for method in route.methods)
+    parts = [part for part in request.scope["path"].split("/") if part]
+    routes = [r for r in request.app.routes if isinstance(r, HTTPRoute) and _fits(r, parts)]
+    if not routes:
+        return []
+    # Where a name and a parameter both fit, the name is meant, as the router does it.
+    meant = max(routes, key=lambda r: sum(isinstance(c, str) for c in r.path_components))
+    return sorted(meant.methods)
+
+
+def _fits(route: HTTPRoute, parts: Sequence[str]) -> bool:
+    components = route.path_components
+    return len(components) == len(parts) and all(
+        component == part or not isinstance(component, str)
+        for component, part in zip(components, parts, strict=True)
+    )
 
 
 def _refuse_bug(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -1,12 +1,17 @@
 """What every request gets: an id, a measurement, a log line; and how a process says it lives."""
 
+import json
 import re
 from typing import Final
 
 import pytest
+from litestar.types import Send
 from structlog.testing import capture_logs
 
-from sandboxes import OpenSandbox, Sandbox, envelope
+from bayon.app import Metrics, observed
+from bayon.db import Database
+from factories import make_rail
+from sandboxes import FOUR, OpenSandbox, Sandbox, envelope, send_raw
 
 CHECK: Final = "/v1/check_transaction_by_md5"
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -94,3 +99,61 @@ async def test_under_a_host_name_of_its_own_the_open_api_is_there_only(
         headers["Authorization"] = f"Bearer {sandbox.bank_token}"
         own = await sandbox.http.get("/participant/v1/payments", headers=headers)
         assert own.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["a:b", 'evil"', "a b", "x/y", "[", "é"])
+@pytest.mark.parametrize("path", ["/v1/nope", CHECK, "/healthz", "/participant/v1/accounts/x"])
+async def test_a_host_that_is_none_breaks_nothing(town: Sandbox, host: str, path: str) -> None:
+    status, headers, body = await send_raw(
+        town.asgi,
+        [],
+        method="GET",
+        path=path,
+        raw_path=path.encode(),
+        headers=[(b"host", host.encode())],
+    )
+    assert status in {200, 400, 401, 404, 405}
+    assert headers[b"content-type"] == b"application/json"
+    assert json.loads(body).keys() == (FOUR if status != 200 else {"status"})
+
+
+ALLOWED: Final = {
+    CHECK: "POST",
+    "/participant/v1/payments": "GET, POST",
+    "/participant/v1/accounts/x": "GET, OPTIONS",
+    "/sandbox/v1/clock": "GET, POST",
+    "/healthz": "GET, HEAD, OPTIONS",
+    "/metrics": "GET, OPTIONS",
+}
+
+
+@pytest.mark.parametrize("path", ALLOWED)
+@pytest.mark.parametrize("method", ["DELETE", "PROPFIND", "BREW"])
+async def test_a_wrong_method_is_told_the_right_ones(town: Sandbox, path: str, method: str) -> None:
+    answer = await town.http.request(method, path)
+    assert (answer.status_code, envelope(answer)["errorCode"]) == (405, None)
+    assert answer.headers["allow"] == ALLOWED[path]
+
+
+async def test_a_probe_may_ask_by_head(town: Sandbox) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert (await town.http.head(path)).status_code == 200
+
+
+async def test_what_the_application_lets_fall_is_answered_too(db: Database) -> None:
+    async def falls(_scope: object, _receive: object, send: Send) -> None:
+        if begins:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise KeyError("secret")
+
+    metrics = Metrics(make_rail(db))
+    app = observed(falls, metrics)
+    begins = False
+    with capture_logs() as logs:
+        status, headers, body = await send_raw(app, [], path="/", raw_path=b"/")
+    assert (status, json.loads(body)["errorCode"]) == (500, 9)
+    assert headers[b"x-request-id"]
+    assert any(line["event"] == "unexpected error" for line in logs)
+    begins = True
+    with pytest.raises(KeyError):  # too late for another answer: the connection is closed
+        await send_raw(app, [], path="/", raw_path=b"/")

@@ -37,6 +37,7 @@ from bayon.web.operation import (
     canonical,
     headers_of,
     mount,
+    send_answer,
 )
 from bayon.web.store import AccessKind
 
@@ -76,6 +77,7 @@ __all__ = [
     "plain",
     "read_fields",
     "revoke_token",
+    "send_answer",
     "success",
     "text",
     "text_or_none",

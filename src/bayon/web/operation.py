@@ -153,7 +153,7 @@ def _handler(
             return refused
 
     # A raw ASGI handler is Litestar's fastest, but its router knows no parameters in their paths.
-    return _with_parameters(path, answer) if "{" in path else _raw(path, answer)
+    return _with_parameters(path, methods, answer) if "{" in path else _raw(path, answer)
 
 
 _Answering = Callable[[HTTPScope, Receive], Awaitable[Answer]]
@@ -167,8 +167,10 @@ def _raw(path: str, answer: _Answering) -> ASGIRouteHandler:
     return handler
 
 
-def _with_parameters(path: str, answer: _Answering) -> HTTPRouteHandler:
-    @route(path, http_method=list(HttpMethod))  # the others are refused by the door itself
+def _with_parameters(
+    path: str, methods: Mapping[str, Operation], answer: _Answering
+) -> HTTPRouteHandler:
+    @route(path, http_method=[HttpMethod(method) for method in methods])
     async def handler(request: Request[Any, Any, Any]) -> Response[bytes]:
         given = await answer(request.scope, request.receive)
         return Response(
