@@ -193,7 +193,7 @@ URLS: Final = [
     ("appIconUrl", "https://[::1", False),
     ("appIconUrl", "https://shop.test/ i.svg", False),
     ("appIconUrl", "HTTPS://shop.test/i.svg", True),
-    ("appIconUrl", "http://localhost:3000/i.svg", True),
+    ("appIconUrl", "http://localhost:3000/i.svg", False),
     ("appDeepLinkCallback", "https://shop.test/paid?x=1#y", True),
     ("appDeepLinkCallback", "com.shop.app://paid", True),
     ("appDeepLinkCallback", "http://shop.test/", False),

@@ -7,7 +7,6 @@ versions and the clients have them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from bayon import payments
 from bayon.bakong import samples
@@ -37,9 +36,6 @@ from bayon.web import (
 LIST_LENGTH_MAX: Final = 50
 WAIT_S_MAX: Final = 30
 WAITS_S: Final = {str(seconds): seconds for seconds in range(1, WAIT_S_MAX + 1)}
-CALLBACK_SCHEMES_REFUSED: Final = frozenset(
-    {"", "http", "javascript", "data", "file", "blob", "vbscript"}
-)
 
 FOUND: Final = "Getting transaction successfully."
 MD5: Final = Field(name="md5", length_max=255, doc="MD5 of the QR's text, hex")
@@ -329,34 +325,20 @@ def _wait_s(values: Values) -> int:
 
 
 def _source_info(values: Values, *, loopback: bool) -> dict[str, str]:
+    """Take what the app says of itself; `loopback` allows a way back to this very machine."""
     info = cast("dict[str, str] | None", values["sourceInfo"])
     if info is None:
         return {}
-    if _scheme(info["appIconUrl"], loopback=loopback) != "https":
+    if payments.scheme_of(info["appIconUrl"]) != "https":
         raise _broken("/sourceInfo/appIconUrl", "sourceInfo.appIconUrl must be an https URL.")
-    if _scheme(info["appDeepLinkCallback"], loopback=loopback) in CALLBACK_SCHEMES_REFUSED:
+    callback = info["appDeepLinkCallback"]
+    local = payments.scheme_of(callback) == "loopback"
+    if not payments.leads_to_app(callback) or (local and not loopback):
         raise _broken(
             "/sourceInfo/appDeepLinkCallback",
             "sourceInfo.appDeepLinkCallback must be an https URL or one of your app's own scheme.",
         )
     return info
-
-
-def _scheme(url: str, *, loopback: bool) -> str:
-    """Tell a URL's scheme; empty for what is no clean absolute URL.
-
-    With `loopback` http towards this machine is as good as https: a sandbox's apps stand there.
-    """
-    if not url.isprintable() or " " in url:
-        return ""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    if parts.scheme in {"http", "https"} and not parts.hostname:
-        return ""
-    local = loopback and parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    return "https" if parts.scheme == "http" and local else parts.scheme
 
 
 def _broken(pointer: str, message: str) -> BadFields:

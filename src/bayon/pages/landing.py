@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from bayon.money import MINOR_PER_MAJOR, Currency
 from bayon.pages.words import Say
-from bayon.payments import Deeplink, Payment, khqr, picture
+from bayon.payments import Deeplink, Payment, khqr, leads_to_app, picture, scheme_of
 from bayon.payments.khqr import Khqr
 
 PHNOM_PENH: Final = timezone(timedelta(hours=7))
 NAME_LENGTH_MAX: Final = 60
 SHORT_HASH_LENGTH: Final = 8
 PHONES: Final = ("android", "iphone", "ipad", "ipod")
-SCHEMES_REFUSED: Final = frozenset({"", "http", "javascript", "data", "file", "blob", "vbscript"})
 KHMER: Final = frozenset({"km", "kh"})
 """How QRs name the language of their alternate name: rightly, and as many do."""
 
@@ -97,25 +96,12 @@ def return_url(url: str | None) -> str | None:
 
     The door that keeps it judges it too; a page trusts no row with a link's scheme.
     """
-    return url if url is not None and _scheme(url) not in SCHEMES_REFUSED else None
+    return url if url is not None and leads_to_app(url) else None
 
 
 def icon_url(url: str | None) -> str | None:
     """Take the app's icon if it is served over https."""
-    return url if url is not None and _scheme(url) == "https" else None
-
-
-def _scheme(url: str) -> str:
-    if not url.isprintable() or " " in url:
-        return ""
-    try:
-        parts = urlsplit(url)
-        loopback = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    except ValueError:
-        return ""
-    if parts.scheme in {"http", "https"} and not parts.hostname:
-        return ""
-    return "loopback" if loopback else parts.scheme.lower()
+    return url if url is not None and scheme_of(url) == "https" else None
 
 
 def _names(read: Khqr, say: Say) -> tuple[str, str]:

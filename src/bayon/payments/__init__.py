@@ -14,7 +14,13 @@ from bayon.payments.accounts import (
     statement,
 )
 from bayon.payments.check import check
-from bayon.payments.deeplinks import DeeplinkNotFound, find_deeplink, make_deeplink
+from bayon.payments.deeplinks import (
+    DeeplinkNotFound,
+    find_deeplink,
+    leads_to_app,
+    make_deeplink,
+    scheme_of,
+)
 from bayon.payments.integrators import (
     BadCode,
     EmailTaken,
@@ -106,6 +112,7 @@ __all__ = [
     "find_integrator",
     "keep_mail",
     "khqr",
+    "leads_to_app",
     "list_mail",
     "list_payments",
     "make_deeplink",
@@ -119,6 +126,7 @@ __all__ = [
     "picture",
     "refund",
     "register_verified",
+    "scheme_of",
     "statement",
     "verify_code",
 ]

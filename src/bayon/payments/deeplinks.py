@@ -4,6 +4,7 @@ import secrets
 import string
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from bayon.db import Tx
 from bayon.errors import NotFound
@@ -11,6 +12,9 @@ from bayon.payments import integrator_store as store
 from bayon.payments.model import Deeplink
 
 SLUG_LENGTH: Final = 17
+SCHEMES_REFUSED: Final = frozenset({"", "http", "javascript", "data", "file", "blob", "vbscript"})
+"""What a link to an app must not be: code, something on the reader's device, or in clear."""
+
 _ALPHABET: Final = string.ascii_letters + string.digits
 
 
@@ -18,6 +22,31 @@ class DeeplinkNotFound(NotFound):
     """This link leads nowhere."""
 
     code = "deeplink_not_found"
+
+
+def scheme_of(url: str) -> str:
+    """Tell a URL's scheme, in lower case; empty for what is no clean absolute URL.
+
+    http towards this machine is `loopback`: a sandbox's apps stand there.
+    """
+    if not url.isprintable() or " " in url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    except ValueError:
+        return ""
+    if parts.scheme in {"http", "https"} and not parts.hostname:
+        return ""
+    return "loopback" if local else parts.scheme
+
+
+def leads_to_app(url: str) -> bool:
+    """Tell whether a link may be offered as the way back to an app: https or a scheme of its own.
+
+    Judged when it is taken and again when it is shown.
+    """
+    return scheme_of(url) not in SCHEMES_REFUSED
 
 
 async def make_deeplink(
