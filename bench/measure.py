@@ -128,11 +128,10 @@ async def checks(bench: Bench) -> list[Figure]:
                 ours = await bench.load(requests, n)
                 theirs = await bench.load(constant_requests, n, ready=constant)
                 figure.add(ours.per_s, theirs.per_s)
+                cost = f"{ours.server_us:.0f} µs an answer, constant {theirs.server_us:.0f} µs"
                 figure.notes = [
-                    (
-                        f"processor time of the server for one answer: {ours.server_us:.0f} µs, "
-                        f"constant {theirs.server_us:.0f} µs; load generator {ours.cpu_share:.2f} cores"
-                    )
+                    f"processor time of the server: {cost}",
+                    f"load generator: {ours.cpu_share:.2f} cores",
                 ]
     return list(figures.values())
 
@@ -182,13 +181,17 @@ async def engine(bench: Bench) -> list[Figure]:
 async def _tail(bench: Bench) -> Figure:
     """Load to 70 % of what a full load just before reached, so that both saw the same machine."""
     figure = Figure(what="payment p99 against p50 at 70 %", unit=" ms", goal=3, at_most=True)
-    rates: list[float] = []
+    reached: list[str] = []
     for _ in range(ROUNDS):
         full = await bench.load(static_requests(bench.world), IN_FLIGHT[-1])
-        rates.append(full.per_s * TAIL_LOAD)
-        loaded = await bench.load(static_requests(bench.world), IN_FLIGHT[-1], rate_per_s=rates[-1])
+        rate = full.per_s * TAIL_LOAD
+        loaded = await bench.load(static_requests(bench.world), IN_FLIGHT[-1], rate_per_s=rate)
         figure.add(loaded.p99_ms, loaded.p50_ms)
-    figure.notes = [f"{', '.join(f'{rate:.0f}' for rate in rates)} payments/s, Poisson arrivals"]
+        reached.append(f"{loaded.per_s:.0f} of {rate:.0f}")
+    figure.notes = [
+        f"answered {', '.join(reached)} payments/s, Poisson arrivals; where far fewer were",
+        "answered than came, the machine was not ours and the ratio says nothing",
+    ]
     return figure
 
 
