@@ -9,7 +9,7 @@ import pytest
 from bayon.web import Field, read_fields
 from bayon.web.fields import BadFields
 from factories import make_qr
-from sandboxes import PAYER, RECEIVER, Sandbox, envelope, send_raw
+from sandboxes import PAYER, RECEIVER, OpenSandbox, Sandbox, envelope, send_raw
 
 MIB: Final = 1_048_576
 MISSING: Final = "Missing required fields."
@@ -222,6 +222,14 @@ async def test_urls_of_a_source_are_https_or_the_apps_own(
     assert (status, error_code) == (200, None if fine else 5)
     assert fine or message.startswith(f"sourceInfo.{name}")
     assert await town.value("SELECT count(*) FROM payments.deeplink") == links + fine
+
+
+async def test_a_way_back_to_this_very_machine_is_the_sandboxs_alone(opened: OpenSandbox) -> None:
+    source = {**SOURCE, "appDeepLinkCallback": "http://localhost:3000/"}
+    body = {**GOOD["/v1/generate_deeplink_by_qr"], "sourceInfo": source}
+    for sandbox, error_code in ((await opened(), None), (await opened(sandbox=False), 5)):
+        answer = envelope(await sandbox.ask("/v1/generate_deeplink_by_qr", body))
+        assert answer["errorCode"] == error_code
 
 
 AMOUNTS: Final = [

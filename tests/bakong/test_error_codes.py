@@ -8,6 +8,7 @@ import pytest
 
 from bayon.db import Database, migrate
 from bayon.postgres import EmbeddedPostgres
+from bayon.web import TEXTS
 from factories import make_qr
 from sandboxes import PAYER, RECEIVER, OpenSandbox, Sandbox, envelope, open_sandbox
 
@@ -94,6 +95,10 @@ async def test_each_error_code_is_reached_with_its_text(
         "responseCode": 1,
         "responseMessage": message,
     }
+
+
+def test_the_table_reaches_every_code_but_the_two_below() -> None:
+    assert {error_code for error_code, _, _, _ in CODES} | {7, 9} == set(TEXTS)
 
 
 async def test_7_is_a_mail_server_that_is_not_there(opened: OpenSandbox) -> None:

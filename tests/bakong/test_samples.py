@@ -6,6 +6,9 @@ from typing import Any, Final
 
 import pytest
 
+from bayon import payments
+from bayon.db import Tx, read_clock
+from bayon.money import Currency
 from factories import make_qr
 from sandboxes import PAYER, RECEIVER, OpenSandbox, Sandbox, envelope
 
@@ -220,16 +223,31 @@ async def test_a_code_answers_the_sample_with_a_token(opened: OpenSandbox) -> No
         assert (answer["responseCode"], answer["errorCode"]) == (0, None)
 
 
+async def open_sample_payee(tx: Tx) -> None:
+    """Open the account of the sample's QR, at a bank of its own."""
+    now = (await read_clock(tx)).now()
+    amkb = await payments.add_participant(tx, code="amkb", name="AMK", now=now)
+    command = payments.OpenPaymentAccount(
+        participant_id=amkb.id,
+        account_id="gg_hh_1980@amkb",
+        name="Gg Hh",
+        currencies=frozenset({Currency.USD}),
+    )
+    await payments.open_accounts(tx, [command], now=now)
+
+
 async def test_the_sample_qr_is_paid_as_the_reading_whose_crc_holds(opened: OpenSandbox) -> None:
     sandbox = await opened()
-    payee = {"accountId": "gg_hh_1980@amkb", "name": "Gg Hh", "currencies": ["USD"]}
-    refused = envelope(await sandbox.bank("accounts", payee))
-    assert refused["errorCode"] == 12  # the account is another bank's to open
-    declined = envelope(await sandbox.bank("payments", {"fromAccountId": PAYER, "qr": QR}))
-    assert declined["data"]["declineReason"] == "unknown_account"
-    assert declined["data"]["md5"] == "c16c64af655f344c69ef3bbf04bc1a5d"
-    spaced = QR.replace("+", " ")
-    assert declined["data"]["md5"] == hashlib.md5(spaced.encode()).hexdigest()  # noqa: S324 - a name, not a guard
+    await sandbox.db.transaction(open_sample_payee)
+    paid = await sandbox.pay(QR)
+    assert (paid["toAccountId"], paid["amount"]) == ("gg_hh_1980@amkb", 168.0)
+    assert paid["md5"] == "c16c64af655f344c69ef3bbf04bc1a5d"
+    read = QR.replace("+", " ").encode()
+    assert paid["md5"] == hashlib.md5(read, usedforsecurity=False).hexdigest()
+    found = envelope(await sandbox.check("md5", {"md5": paid["md5"]}))
+    assert found["data"]["hash"] == paid["hash"]
+    as_printed = hashlib.md5(QR.encode(), usedforsecurity=False).hexdigest()
+    assert envelope(await sandbox.check("md5", {"md5": as_printed})) == NOT_FOUND
 
 
 async def test_each_deeplink_to_one_qr_is_another(town: Sandbox) -> None:
