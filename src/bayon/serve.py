@@ -39,6 +39,7 @@ from bayon.seal import Sealer
 Part = Literal["http", "network", "worker"]
 PARTS: Final[tuple[Part, ...]] = ("http", "worker")
 
+BACKLOG: Final = 2_048
 GRACE_S: Final = 5
 KEEP_ALIVE_S: Final = 75
 KEY_CHARACTERS_MIN: Final = 8
@@ -315,13 +316,14 @@ async def _run(
 
 @contextlib.contextmanager
 def _bound(host: str, port: int) -> Generator[socket.socket]:
-    """Take a port; nobody can connect before its server has started."""
+    """Take a port; who connects before its server has started waits for it."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
         try:
             listener.bind((host, port))
+            listener.listen(BACKLOG)  # at once: of two that have only bound it, both may go on
         except OSError as error:
             raise Unavailable(
                 f"Port {port} of {host} cannot be listened on: {error.strerror}."

@@ -176,7 +176,8 @@ async def living_in(prefix: str = "bayon-journey-") -> AsyncGenerator[Home]:
         for process in home.processes:
             process.kill()
             process.wait()
-        await EmbeddedPostgres(home.data_dir).erase()
+        for lock in home.folder.glob("*/postgres.lock"):
+            await EmbeddedPostgres(lock.parent).erase()
         shutil.rmtree(home.folder)
 
 

@@ -155,6 +155,21 @@ async def test_a_port_that_is_taken_is_an_error_of_one_line_and_leaves_nothing_r
     assert not home.ready_file.exists()
 
 
+async def test_of_two_that_start_on_one_port_at_once_one_is_refused(home: Home) -> None:
+    port = str(_free_ports(1)[0])
+    both = [
+        home.start("bayon", "dev", "--https-port=0", "--http-port", port, "--data-dir", data_dir)
+        for data_dir in (home.data_dir, home.folder / "other")
+    ]
+    async with asyncio.timeout(START_S):
+        while not (ended := [r for r in both if r.process.poll() is not None]):
+            assert not all("Bayon is ready" in r.out_file.read_text() for r in both)
+            await asyncio.sleep(0.05)
+    _refused(await ended[0].ended(), f"bayon: Port {port} of 127.0.0.1 cannot be listened on")
+    (other,) = [running for running in both if running not in ended]
+    assert (await other.stop()).code == 0
+
+
 async def test_a_second_sandbox_on_the_same_data_is_refused_and_harms_the_first_in_nothing(
     home: Home,
 ) -> None:
