@@ -20,7 +20,7 @@ from typing import Final, cast
 import msgspec
 import uvloop
 
-TICK_S: Final = 0.0005
+TICK_S: Final = 0.001  # uvloop counts in milliseconds: less would be none, and spin
 DRAIN_S: Final = 10.0
 END: Final = b"\r\n\r\n"
 LENGTH: Final = b"content-length: "
