@@ -42,6 +42,7 @@ from bayon.seal import Sealer
 from bayon.web import (
     Answer,
     BadBody,
+    BodyTooLarge,
     Gate,
     Limit,
     Porch,
@@ -53,6 +54,7 @@ from bayon.web import (
 )
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+HEADERS_SIZE_MAX: Final = 65_536
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 log = structlog.get_logger()
@@ -165,7 +167,11 @@ def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
 
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
-            await app(scope, receive, tell)
+            if _headers_size(scope) > HEADERS_SIZE_MAX:
+                too_large = BodyTooLarge("The request's headers are too large.")
+                await send_answer(bakong.refuse(too_large), tell)
+            else:
+                await app(scope, receive, tell)
         except Exception:
             log.exception("unexpected error")
             if answered:
@@ -187,6 +193,10 @@ def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
             structlog.contextvars.unbind_contextvars("request_id")
 
     return observe
+
+
+def _headers_size(scope: HTTPScope) -> int:
+    return sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _request_id(scope: HTTPScope) -> bytes:

@@ -34,6 +34,14 @@ STATEMENT_TIMEOUT_S: Final = 60.0
 CLOCK_AGE_S_MAX: Final = 1.0
 CLOCK_OFFSET_S_MAX: Final = 36_500 * 86_400.0
 
+SESSION: Final = {
+    "application_name": "bayon",
+    "timezone": "UTC",
+    # Every statement of ours is short: compiling it or sharing it among workers costs more.
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+
 AWAY: Final = (
     OSError,
     TimeoutError,
@@ -111,7 +119,7 @@ class Database:
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=STATEMENT_TIMEOUT_S,
                 reset=_keep,
-                server_settings={"application_name": "bayon", "timezone": "UTC", "jit": "off"},
+                server_settings=SESSION,
             )
         except asyncpg.ClientConfigurationError:
             # Not from the error, whose text may tell the password.

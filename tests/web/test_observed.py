@@ -157,3 +157,10 @@ async def test_what_the_application_lets_fall_is_answered_too(db: Database) -> N
     begins = True
     with pytest.raises(KeyError):  # too late for another answer: the connection is closed
         await send_raw(app, [], path="/", raw_path=b"/")
+
+
+async def test_headers_without_end_are_refused(town: Sandbox) -> None:
+    answer = await town.http.get("/healthz", headers={"x-long": "x" * 70_000})
+
+    assert answer.status_code == 413
+    assert answer.json()["responseMessage"] == "The request's headers are too large."

@@ -198,7 +198,7 @@ class ParticipantApi:
 
     async def pay(self, call: Call) -> Answer:
         """Pay by a QR or to an account."""
-        request = Request[Pay, Payment](
+        request: Request[Pay, Payment] = Request(
             command=_pay(call), render=_paid, keys=_keys(call, "payment")
         )
         return Answer(body=(await self.rail.pay(request)).answer)

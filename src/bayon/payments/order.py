@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from bayon.errors import Invalid, Problem
@@ -9,6 +11,8 @@ from bayon.money import Currency, minor_from_major
 from bayon.payments import khqr
 from bayon.payments.khqr import Khqr
 from bayon.payments.model import Completed, PaidQr, Pay, account_id_of
+
+SCANS_REMEMBERED: Final = 1_000
 
 
 class AmountMissing(Invalid):
@@ -37,8 +41,7 @@ def order_by_qr(order: Order, *, qr: str) -> Pay:
 
     Errors: `BadQR` when it cannot be read, `BadAmount`, `AmountMissing` for a QR without an amount.
     """
-    text = khqr.reading(qr)
-    read = khqr.read(text)
+    read, paid_qr = _scanned(qr)
     currency = order.currency or read.currency
     said_minor = _amount_minor(order, currency)
     return _pay(
@@ -46,7 +49,7 @@ def order_by_qr(order: Order, *, qr: str) -> Pay:
         account_id_of(read.account_id),
         currency=currency,
         amount_minor=read.amount_minor if said_minor is None else said_minor,
-        qr=_paid_qr(text, read),
+        qr=paid_qr,
     )
 
 
@@ -91,9 +94,13 @@ def _amount_minor(order: Order, currency: Currency) -> int | None:
     return None if order.amount is None else minor_from_major(order.amount, currency)
 
 
-def _paid_qr(text: str, read: Khqr) -> PaidQr:
+@lru_cache(SCANS_REMEMBERED)
+def _scanned(qr: str) -> tuple[Khqr, PaidQr]:
+    """Read a QR; a shop's static one is read again and again."""
+    text = khqr.reading(qr)
+    read = khqr.read(text)
     at_ms = read.expires_at_ms
-    return PaidQr(
+    paid_qr = PaidQr(
         md5=bytes.fromhex(khqr.md5(text)),
         kind="static" if read.static else "dynamic",
         currency=read.currency,
@@ -101,6 +108,7 @@ def _paid_qr(text: str, read: Khqr) -> PaidQr:
         expires_at=None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC),
         account_information=read.account_information,
     )
+    return read, paid_qr
 
 
 def _missing(name: str) -> AmountMissing:

@@ -22,6 +22,7 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Scope, S
 
 from bayon.batch import Key
 from bayon.errors import BayonError, Denied, Invalid, NotFound
+from bayon.money import AMOUNT_MINOR_MAX
 from bayon.web import fields
 from bayon.web.access import Access, Gate
 from bayon.web.envelope import Answer
@@ -289,8 +290,26 @@ def _keys(
 
 
 def canonical(decoded: object) -> bytes:
-    """Write a decoded body so that equal contents are equal bytes."""
-    return msgspec.json.encode(decoded, order="deterministic")
+    """Write a decoded body so that equal contents are equal bytes: 1 and 1.0 are the same.
+
+    Errors: `BadBody` when it is nested too deep.
+    """
+    try:
+        return msgspec.json.encode(_plain_numbers(decoded), order="deterministic")
+    except RecursionError as error:
+        raise BadBody from error
+
+
+def _plain_numbers(decoded: object) -> object:
+    match decoded:
+        case float() if decoded.is_integer() and abs(decoded) < AMOUNT_MINOR_MAX:
+            return int(decoded)
+        case dict():
+            return {name: _plain_numbers(v) for name, v in cast("Values", decoded).items()}
+        case list():
+            return [_plain_numbers(value) for value in cast("list[object]", decoded)]
+        case _:
+            return decoded
 
 
 def _host(scope: HTTPScope) -> str:
