@@ -28,7 +28,7 @@ from bayon.bakong import OpenApi
 from bayon.config import Settings
 from bayon.payments import Rail
 from bayon.seal import Sealer
-from bayon.serve import _server  # pyright: ignore[reportPrivateUsage] - the very same settings
+from bayon.serve import _server, spare_the_collector  # pyright: ignore[reportPrivateUsage] - the very same settings
 from bayon.web import (
     Access,
     AccessKind,
@@ -109,6 +109,7 @@ async def run(answer: bytes, ready_file: Path) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
         await asyncio.sleep(0.005)
+    spare_the_collector()
     _announce(ready_file, listener.getsockname()[1])
     await serving
 

@@ -301,7 +301,7 @@ async def _run(
         while not (all(s.started for s in servers) or any(t.done() for t in tasks)):  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(0.005)
         if not any(t.done() for t in tasks):
-            _spare_the_collector()
+            spare_the_collector()
             ready()
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -317,7 +317,7 @@ async def _run(
         await asyncio.wait(workers)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Let the garbage collector pass over what lives as long as we do, and come less often.
 
     Requests leave few cycles; looking at everything ever imported again and again was a tenth of a
