@@ -26,6 +26,7 @@ from bayon.seal import BadSeal, Sealer
 
 # Settings.
 
+SEAL_KEY = "5ea1" * 16
 JWT_KEY = "a-key-of-the-open-api-long-enough-for-anybody"
 
 
@@ -102,13 +103,58 @@ def test_secret_settings_are_never_shown() -> None:
     env = {
         "BAYON_BAKONG_JWT_KEY": JWT_KEY,
         "BAYON_DATABASE_URL": f"postgresql://u:{JWT_KEY}@h/d",
-        "BAYON_SEAL_KEYS": f"1:{JWT_KEY}",
+        "BAYON_SEAL_KEYS": f"1:{SEAL_KEY}",
         "BAYON_SMTP_URL": f"smtp://u:{JWT_KEY}@h",
     }
     settings = Settings.from_env(env)
     assert settings.bakong_jwt_key == Secret(JWT_KEY)
-    assert JWT_KEY not in f"{settings!r} {settings} {settings.redacted()}"
+    shown = f"{settings!r} {settings} {settings.redacted()}"
+    assert JWT_KEY not in shown
+    assert SEAL_KEY not in shown
     assert settings.redacted()["bakong_jwt_key"] == "***"
+
+
+BAD_VALUES = [
+    ("SMTP_URL", "ftp://h"),
+    ("SMTP_URL", "smtp://h:99999"),
+    ("SMTP_URL", "smtp:///nowhere"),
+    ("PUBLIC_URL", "javascript://x"),
+    ("PUBLIC_URL", "https://pay.example/ x"),
+    ("DEEPLINK_APP_URL", "bakong://pay"),
+    ("MAIL_FROM", "not an address"),
+    ("TRUSTED_PROXIES", "bogus"),
+    ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("SEAL_KEYS", "zz"),
+    ("SEAL_KEYS", f"1:{'a' * 63}"),
+    ("DATABASE_URL", "mysql://h/d"),
+    ("BAKONG_HOST", "http://x/"),
+    ("BAKONG_JWT_KEY", "short"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_VALUES)
+def test_a_setting_that_cannot_work_stops_the_start(name: str, value: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        Settings.from_env({f"BAYON_{name}": value})
+    assert [problem.pointer for problem in caught.value.problems] == [f"BAYON_{name}"]
+
+
+GOOD_VALUES = [
+    ("SMTP_URL", "smtps://user:p%40ss@mail.example:465"),
+    ("PUBLIC_URL", "https://pay.example"),
+    ("DEEPLINK_APP_URL", "https://app.example/open?qr={qr}"),
+    ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8"),
+    ("SEAL_KEYS", f"1:{'a' * 64},2:{'B' * 64}"),
+    ("DATABASE_URL", "postgresql://bayon@/bayon?host=/run/postgresql&port=5432"),
+    ("BAKONG_HOST", "api.bakong.example"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD_VALUES)
+def test_a_setting_in_each_of_its_forms_is_taken(name: str, value: str) -> None:
+    settings = Settings.from_env({f"BAYON_{name}": value})
+    taken: object = getattr(settings, name.lower())
+    assert (taken.reveal() if isinstance(taken, Secret) else taken) == value
 
 
 def test_bad_secret_is_not_repeated_in_the_problem() -> None:

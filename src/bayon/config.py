@@ -5,10 +5,13 @@ start, with the full list of what is wrong. Units stand in the names.
 """
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, get_args
+from urllib.parse import urlsplit
 
 from bayon.errors import Invalid, Problem
 from bayon.log import Secret
@@ -37,7 +40,9 @@ class Settings:
 
     sandbox: bool = field(default=False, metadata={"verb": True})
 
-    database_url: Secret | None = _setting(None, "your own PostgreSQL, 15 or newer")
+    database_url: Secret | None = _setting(
+        None, "your own PostgreSQL, 15 or newer", schemes=("postgresql", "postgres"), host=False
+    )
     data_dir: Path = _setting(Path(".bayon"), "where `bayon dev` keeps its PostgreSQL")
     pool_size_max: int = _setting(12, "database connections of one process", at_least=4)
     batch_size_max: int = _setting(500, "commands in one batch", at_least=1)
@@ -46,14 +51,29 @@ class Settings:
     http_port: int = _setting(8000, "0 picks a free one", at_least=0, at_most=65_535)
     https_port: int = _setting(8443, "0 picks a free one", at_least=0, at_most=65_535)
     network_port: int = _setting(8583, "ISO 8583", at_least=0, at_most=65_535)
-    public_url: str | None = _setting(None, "where public links stand; `serve` requires it", url="")
-    bakong_host: str | None = _setting(None, "serve the Bakong Open API under this host name only")
+    public_url: str | None = _setting(
+        None, "where public links stand; `serve` requires it", schemes=("https", "http")
+    )
+    bakong_host: str | None = _setting(
+        None,
+        "serve the Bakong Open API under this host name only",
+        like=(r"[a-z0-9.-]+", "a host name in lower case, nothing else"),
+    )
     body_size_max: int = _setting(1_048_576, "bytes of a request's body", at_least=1_024)
     rate_limit_token_per_s: int = _setting(50, "requests of one token; 0 is off", at_least=0)
     rate_limit_address_per_s: int = _setting(50, "requests of one address; 0 is off", at_least=0)
-    trusted_proxies: str = _setting("", "addresses whose X-Forwarded-* are believed, by commas")
+    trusted_proxies: str = _setting(
+        "", "addresses whose X-Forwarded-* are believed, by commas", networks=True
+    )
 
-    seal_keys: Secret | None = _setting(None, "keys of what is sealed: 1:hex,2:hex; newest last")
+    seal_keys: Secret | None = _setting(
+        None,
+        "keys of what is sealed; the one of the highest version seals",
+        like=(
+            r"[0-9]{1,3}:[0-9a-fA-F]{64}(,[0-9]{1,3}:[0-9a-fA-F]{64})*",
+            "like 1:<64 hex digits>,2:<64 hex digits>",
+        ),
+    )
     bakong_jwt_key: Secret | None = _setting(None, "signs the Open API's tokens", secret=True)
     bakong_token_ttl_days: int = _setting(90, "life of an Open API token", at_least=1)
     bakong_code_ttl_s: int = _setting(3_600, "life of a verification code", at_least=1)
@@ -63,11 +83,19 @@ class Settings:
         one_of=("bearer", "documented"),
     )
     bakong_open_account_check: bool = _setting(False, "check accounts without a token")
-    smtp_url: Secret | None = _setting(None, "smtp[s]://user:password@host:port", url="")
+    smtp_url: Secret | None = _setting(
+        None, "smtp[s]://user:password@host:port", schemes=("smtp", "smtps")
+    )
     smtp_timeout_s: float = _setting(10.0, "how long one mail may take", at_least=0.1)
-    mail_from: str = _setting("no-reply@bayon.test", "the sender of our mail")
+    mail_from: str = _setting(
+        "no-reply@bayon.test",
+        "the sender of our mail",
+        like=(r"[^@\s]+@[^@\s]+", "an address like name@host"),
+    )
     deeplink_app_url: str = _setting(
-        "bakong://pay?qr={qr}", "what a deeplink opens on a phone; {qr} is the code"
+        "bakong://pay?qr={qr}",
+        "what a deeplink opens on a phone; {qr} is the code",
+        like=(r"[a-z][a-z0-9+.-]*:[^\s]*\{qr\}[^\s]*", "a URL with {qr} where the code goes"),
     )
 
     log_format: str = _setting("json", "how logs are written", one_of=("json", "console"))
@@ -135,11 +163,38 @@ def _judge(value: Any, rule: Mapping[str, Any]) -> None:  # noqa: ANN401 - of it
         raise ValueError(f"must be at most {rule['at_most']}")
     if "one_of" in rule and value not in rule["one_of"]:
         raise ValueError(f"must be one of {', '.join(rule['one_of'])}")
-    text = value.reveal() if isinstance(value, Secret) else value
-    if "url" in rule and "://" not in text:
-        raise ValueError("must be a URL")
+    _judge_text(value.reveal() if isinstance(value, Secret) else value, rule)
+
+
+def _judge_text(text: str, rule: Mapping[str, Any]) -> None:
+    if "schemes" in rule:
+        _judge_url(text, rule["schemes"], host=rule.get("host", True))
+    if "like" in rule and not re.fullmatch(rule["like"][0], text):
+        raise ValueError(f"must be {rule['like'][1]}")
+    if "networks" in rule:
+        _judge_networks(text)
     if "secret" in rule and len(text) < SECRET_LENGTH_MIN:
         raise ValueError(f"must have at least {SECRET_LENGTH_MIN} characters")
+
+
+def _judge_url(text: str, schemes: Sequence[str], *, host: bool) -> None:
+    says = f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in schemes and (bool(parts.hostname) or not host)
+        fine = fine and parts.port != 0 and text.isprintable() and " " not in text
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError(says)
+
+
+def _judge_networks(text: str) -> None:
+    try:
+        for entry in filter(None, text.split(",")):
+            ip_network(entry.strip())
+    except ValueError:
+        raise ValueError("must be addresses or networks (10.0.0.0/8), by commas") from None
 
 
 def _truth(text: str) -> bool:

@@ -5,6 +5,7 @@ and the places it passed, never by its text, which may carry a request's content
 """
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -59,7 +60,11 @@ def configure(*, json: bool, level: str = "INFO") -> None:
         _where_it_broke,
         _only_allowed,
     ]
-    render = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+    render = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=_colourful())
+    )
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -75,6 +80,10 @@ def configure(*, json: bool, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level="WARNING", force=True)
+
+
+def _colourful() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _first_line(

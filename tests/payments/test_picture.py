@@ -36,7 +36,7 @@ def test_svg_is_one_well_formed_element(text: str) -> None:
     drawn = picture.svg(text)
     element = ET.fromstring(drawn)  # noqa: S314  # our own
     assert drawn.startswith("<svg ")
-    assert element.tag == "svg"
+    assert element.tag == "{http://www.w3.org/2000/svg}svg"
     assert "viewBox" in element.attrib
 
 

@@ -24,14 +24,23 @@ def png(text: str, scale: int = 8) -> bytes:
 
 
 def svg(text: str) -> str:
-    """Draw `text` as an SVG element to stand inside an HTML page; the page gives it its size.
+    """Draw `text` as an SVG, for a file or inside an HTML page; whoever shows it gives its size.
 
     It brings its own white ground, so that it can be scanned on a dark page.
     Errors: `BadQR` when `text` is no Unicode text or does not fit into a QR symbol.
     """
-    return _symbol(text).svg_inline(
-        border=_QUIET_ZONE_MODULES, omitsize=True, light="white", title="KHQR"
+    out = BytesIO()
+    _symbol(text).save(
+        out,
+        kind="svg",
+        border=_QUIET_ZONE_MODULES,
+        omitsize=True,
+        light="white",
+        title="KHQR",
+        xmldecl=False,
+        nl=False,
     )
+    return out.getvalue().decode()
 
 
 def _symbol(text: str) -> segno.QRCode:
