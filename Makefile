@@ -19,8 +19,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: setup ## start the sandbox: PostgreSQL, HTTP on 8000, HTTPS on 8443, everything seeded
-	$(BIN)/bayon dev
+run: setup ## start the sandbox: PostgreSQL, HTTP on 8000, HTTPS on 8443, everything seeded (ARGS="--http-port 0")
+	$(BIN)/bayon dev $(ARGS)
 
 test: setup ## run the whole suite (T=tests/ledger for a part)
 	$(BIN)/python -m pytest $(T)
@@ -38,8 +38,8 @@ format: setup ## format the code and mend what can be mended
 bench: setup ## measure, both sides in one run
 	$(BIN)/python -m bench
 
-prove: setup ## the slow proofs: long fuzzing, kill tests, many examples
-	BAYON_TEST_EXAMPLES=long $(BIN)/python -m pytest tests -m "" --durations=10
+prove: setup ## the slow proofs: long fuzzing, kill tests, many examples (T= for a part)
+	BAYON_TEST_EXAMPLES=long $(BIN)/python -m pytest $(T) -m "" --durations=10
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --quiet --output-file requirements.lock
