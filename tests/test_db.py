@@ -285,6 +285,37 @@ async def test_clock_is_asked_of_the_database_at_most_once_a_second(db: Database
     assert (await db.clock()).offset == timedelta(seconds=10)
 
 
+async def test_clock_is_read_once_for_all_who_ask_at_the_same_time(db: Database) -> None:
+    db.journal = []
+    first = asyncio.create_task(db.clock())
+    others = [asyncio.create_task(db.clock()) for _ in range(50)]
+    await asyncio.sleep(0)
+    first.cancel()
+    assert len(set(await asyncio.gather(*others))) == 1
+    assert len(db.journal) == 1
+
+
+async def test_clock_read_before_it_was_moved_is_told_to_nobody_who_asks_after(
+    db: Database,
+) -> None:
+    early = asyncio.create_task(db.clock())
+    await asyncio.sleep(0)
+    await db.transaction(lambda tx: advance_clock(tx, advance_s=10))
+    db.forget_clock()
+    assert (await db.clock()).offset == timedelta(seconds=10)
+    await early
+    assert (await db.clock()).offset == timedelta(seconds=10)
+
+
+async def test_clock_that_could_not_be_read_is_read_again(database: str, db: Database) -> None:
+    closed = await Database.connect(database)
+    await closed.close()
+    for _ in range(2):
+        told = await asyncio.gather(closed.clock(), closed.clock(), return_exceptions=True)
+        assert [type(each) for each in told] == [Unavailable] * 2
+    assert (await db.clock()).offset == timedelta()
+
+
 async def test_first_secret_kept_under_a_name_stays(db: Database) -> None:
     kept = await asyncio.gather(
         *(

@@ -106,6 +106,7 @@ class Database:
         self._pool: asyncpg.Pool[Record] = pool
         self._clock: Clock = Clock()
         self._clock_read_at: float = float("-inf")
+        self._clock_reading: asyncio.Task[Clock] | None = None
         self.journal: list[tuple[str, tuple[object, ...]]] | None = None
 
     @classmethod
@@ -165,15 +166,25 @@ class Database:
         await self.read(lambda tx: tx.value("SELECT true"))
 
     async def clock(self) -> Clock:
-        """Tell the clock, read from the database at most once a second."""
-        if time.monotonic() - self._clock_read_at > CLOCK_AGE_S_MAX:
-            self._clock = await self.read(read_clock)
-            self._clock_read_at = time.monotonic()
-        return self._clock
+        """Tell the clock, read from the database at most once a second, for all who ask then."""
+        if time.monotonic() - self._clock_read_at <= CLOCK_AGE_S_MAX:
+            return self._clock
+        if self._clock_reading is None or self._clock_reading.done():
+            self._clock_reading = asyncio.create_task(self._read_clock())
+        # Who gives up waiting leaves the others theirs.
+        return await asyncio.shield(self._clock_reading)
 
     def forget_clock(self) -> None:
         """Read the clock anew at the next question; called by who has just moved it."""
         self._clock_read_at = float("-inf")
+        # A reading on its way may have seen it before: nobody who asks from now on shares it.
+        self._clock_reading = None
+
+    async def _read_clock(self) -> Clock:
+        clock = await self.read(read_clock)
+        if self._clock_reading is asyncio.current_task():
+            self._clock, self._clock_read_at = clock, time.monotonic()
+        return clock
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection]:
@@ -232,6 +243,12 @@ async def kept_secrets(tx: Tx) -> int:
     """Count the generated secrets: only a sandbox's database has any."""
     count: int = await tx.value("SELECT count(*) FROM cellar.secret")
     return count
+
+
+async def is_untouched(tx: Tx) -> bool:
+    """Tell whether nobody has ever migrated this database."""
+    untouched: bool = await tx.value("SELECT to_regclass('cellar.secret') IS NULL")
+    return untouched
 
 
 async def read_secret(tx: Tx, *, name: str) -> str | None:
