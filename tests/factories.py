@@ -16,7 +16,7 @@ from bayon.errors import BayonError
 from bayon.ledger import Balance
 from bayon.money import Currency
 from bayon.payments import Account, Deposit, OpenPaymentAccount, Order, Participant, Pay, Payment
-from bayon.payments.complete import complete_due
+from bayon.payments import complete as completing
 from bayon.payments.khqr import Khqr
 from bayon.payments.rail import Rail
 from bayon.seal import Sealer
@@ -177,7 +177,9 @@ async def complete(db: Database) -> list[Payment]:
     """Complete what is due, as the worker does."""
 
     async def work(tx: Tx) -> list[Payment]:
-        return await complete_due(tx, now=(await read_clock(tx)).now(), limit=200)
+        now = (await read_clock(tx)).now()
+        due = await completing.claim_due(tx, now=now, limit=200)
+        return await completing.complete(tx, due, now=now)
 
     return await db.transaction(work)
 

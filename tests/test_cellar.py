@@ -14,7 +14,7 @@ from uuid import RFC_4122
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bayon.config import BadSettings, Settings, require
@@ -356,9 +356,7 @@ def test_ids_sort_by_their_making_and_never_repeat() -> None:
 
 # Money.
 
-USD, KHR = Currency.USD, Currency.KHR
-LARGEST_SHOWN_MINOR = 2**46 * 100
-"""Beyond it a float is coarser than a cent: 70 million million dollars."""
+USD, KHR, TOP = Currency.USD, Currency.KHR, AMOUNT_MINOR_MAX
 
 
 @pytest.mark.parametrize(
@@ -438,9 +436,21 @@ def test_what_is_no_number_is_a_bad_amount_and_nothing_else(major: object) -> No
         minor_from_major(cast("str", major), USD)
 
 
-@given(minor=st.integers(0, LARGEST_SHOWN_MINOR))
-def test_amount_shown_and_read_again_is_the_same(minor: int) -> None:
-    assert minor_from_major(major_from_minor(minor), USD) == minor
+@given(minor=st.integers(0, AMOUNT_MINOR_MAX) | st.integers(0, 200).map(lambda n: TOP - n))
+@example(minor=TOP)
+@example(minor=8 * 10**14 + 1)
+def test_amount_shown_as_json_and_read_again_is_the_same(minor: int) -> None:
+    shown: float = json.loads(json.dumps(major_from_minor(minor)))
+    assert minor_from_major(shown, USD) == minor
+    by_msgspec: float = msgspec.json.decode(msgspec.json.encode(major_from_minor(minor)))
+    assert by_msgspec == shown
+
+
+@pytest.mark.parametrize("text", ["80000000000000.01", "10000000000000", "90071992547409.90"])
+def test_amount_that_a_double_might_change_is_refused(text: str) -> None:
+    for major in (text, float(text)):
+        with pytest.raises(BadAmount):
+            minor_from_major(major, USD)
 
 
 @given(minor=st.integers(0, AMOUNT_MINOR_MAX), zeros=st.integers(0, 60))

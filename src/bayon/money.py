@@ -12,8 +12,8 @@ from typing import Final
 from bayon.errors import Invalid
 
 MINOR_PER_MAJOR: Final = 100
-AMOUNT_MINOR_MAX: Final = 2**53 - 1
-"""The largest amount a command may carry: what a JSON number holds exactly."""
+AMOUNT_MINOR_MAX: Final = 10**15 - 1
+"""The largest amount a command may carry: any 15 digits survive a JSON number, 16 may not."""
 
 _EXACT: Final = Context(prec=40, traps=[Inexact, InvalidOperation])
 """Calculates exactly or raises: the usual context rounds to 28 digits without a word."""
@@ -45,7 +45,8 @@ class Currency(StrEnum):
 def minor_from_major(major: Decimal | str | float, currency: Currency) -> int:
     """Convert an amount as Bakong writes it (major units) to minor units, exactly or not at all.
 
-    A float is read by its shortest decimal form, which is what its sender wrote.
+    A float is read by its shortest decimal form: what its sender wrote in up to 15 digits, which is
+    every amount there is. A larger one may have been rounded on its way, and is out of range.
     Errors: `BadAmount` when it is no finite number, negative, too fine or too large.
     """
     amount = _decimal(major)
@@ -60,7 +61,10 @@ def minor_from_major(major: Decimal | str | float, currency: Currency) -> int:
 
 
 def major_from_minor(amount_minor: int) -> float:
-    """Convert to the JSON number Bakong shows: `1.0` for a dollar."""
+    """Convert to the JSON number Bakong shows: `1.0` for a dollar.
+
+    Exact to the cent up to `AMOUNT_MINOR_MAX`, above or below nothing: so are all balances.
+    """
     return amount_minor / MINOR_PER_MAJOR
 
 

@@ -19,6 +19,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ADD_UP = "balances add up to nothing"
 POSTED = "balance = sum of transfers"
 HELD = "held = sum of open holds"
+OVERDRAWN = "no customer overdrawn"
 ONE_CURRENCY = "one currency"
 
 
@@ -187,3 +188,38 @@ async def test_transfer_between_two_currencies_is_found(
         Finding(ADD_UP, "USD"),
         Finding(ADD_UP, "KHR"),
     }
+
+
+@pytest.mark.parametrize(("credit_minor", "overdrawn"), [(60, False), (61, True), (101, True)])
+async def test_customer_overdrawn_is_found_counting_what_is_held(
+    scratch: Database, ids: dict[str, UUID], credit_minor: int, *, overdrawn: bool
+) -> None:
+    # It all adds up: 90 less this is what the payer has, of which 30 are held.
+    found = await found_after(
+        scratch,
+        (
+            """
+            INSERT INTO ledger.transfer (id, debit_account_id, credit_account_id, amount_minor,
+                cause_id, created_at, occurred_at)
+            SELECT gen_random_uuid(), debit_account_id, credit_account_id, $1::bigint, cause_id,
+                created_at, occurred_at
+            FROM ledger.transfer WHERE amount_minor = 10
+            """,
+            credit_minor,
+        ),
+        (
+            """
+            UPDATE ledger.balance SET posted_minor = posted_minor - $1::bigint
+            WHERE posted_minor = 90
+            """,
+            credit_minor,
+        ),
+        (
+            """
+            UPDATE ledger.balance SET posted_minor = posted_minor + $1::bigint
+            WHERE posted_minor = 10
+            """,
+            credit_minor,
+        ),
+    )
+    assert found == ({Finding(OVERDRAWN, str(ids["payer"]))} if overdrawn else set())

@@ -75,9 +75,57 @@ CORRUPTIONS: list[tuple[LiteralString, set[str]]] = [
     ("UPDATE payments.payment SET state = 'succeeded' WHERE state = 'failed'", {QR, AMOUNT}),
     (
         "UPDATE payments.payment SET state = 'succeeded', due_at = NULL WHERE state = 'pending'",
-        {AMOUNT},
+        {AMOUNT, HELD},
     ),
     ("DELETE FROM ledger.transfer", {AMOUNT}),
+    (
+        # Both sides the other way round, and the receiver's books cooked with it.
+        """
+        UPDATE ledger.transfer SET debit_account_id = credit_account_id,
+            credit_account_id = debit_account_id WHERE amount_minor = 200
+        """,
+        {AMOUNT},
+    ),
+    (
+        # To somebody else: here, to where deposits come from.
+        """
+        UPDATE ledger.transfer AS t SET credit_account_id = funding.debit_account_id
+        FROM ledger.transfer AS funding
+        WHERE funding.amount_minor = 10000 AND t.amount_minor = 200
+        """,
+        {AMOUNT},
+    ),
+    (
+        # From somebody else, at the refund alone.
+        """
+        UPDATE ledger.transfer AS t SET credit_account_id = funding.debit_account_id
+        FROM ledger.transfer AS funding, payments.payment
+        WHERE funding.amount_minor = 10000 AND t.cause_id = payment.id
+            AND payment.refunded_at IS NOT NULL AND t.created_at = payment.refunded_at
+        """,
+        {AMOUNT},
+    ),
+    (
+        # The refund before the payment.
+        """
+        UPDATE ledger.transfer AS t SET debit_account_id = t.credit_account_id,
+            credit_account_id = t.debit_account_id
+        FROM payments.payment
+        WHERE t.cause_id = payment.id AND payment.refunded_at IS NOT NULL
+        """,
+        {AMOUNT},
+    ),
+    # What is held outlives its payment, or is held of somebody else, or by a hold unknown to it.
+    ("UPDATE ledger.hold SET state = 'open', open_minor = 7 WHERE amount_minor = 7", {HELD}),
+    (
+        """
+        UPDATE ledger.hold SET account_id = credit_account_id FROM ledger.transfer
+        WHERE hold.state = 'open' AND transfer.amount_minor = 200
+        """,
+        {HELD},
+    ),
+    ("UPDATE payments.payment SET hold_id = NULL WHERE state = 'pending'", {HELD}),
+    ("UPDATE ledger.hold SET id = gen_random_uuid() WHERE state = 'open'", {HELD}),
     ("DELETE FROM payments.payment WHERE state = 'pending'", {QR}),
 ]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from bayon import ledger, payments
-from bayon.db import Database
+from bayon.db import Database, Tx
 from bayon.money import Currency
 from bayon.payments import (
     Account,
@@ -29,7 +29,7 @@ from bayon.payments import (
     Refund,
     RefundDeclined,
 )
-from bayon.payments.complete import complete_due
+from bayon.payments.complete import claim_due, complete
 from factories import BOTH, KHR, USD, make_account, make_participant
 
 T = TypeVar("T")
@@ -253,8 +253,12 @@ class PaymentsMachine(RuleBasedStateMachine):
     @rule(advance_s=st.integers(0, 4))
     def complete(self, advance_s: int) -> None:
         self.now_s += advance_s
-        work = self.db.transaction(lambda tx: complete_due(tx, now=self.now, limit=1_000))
-        done = {payment.id: payment for payment in self.wait(work)}
+
+        async def work(tx: Tx) -> list[Payment]:
+            due = await claim_due(tx, now=self.now, limit=1_000)
+            return await complete(tx, due, now=self.now)
+
+        done = {payment.id: payment for payment in self.wait(self.db.transaction(work))}
         due = self.model.complete(self.now_s)
         assert {n for n, payment in enumerate(self.paid) if payment.id in done} == due
         for n in due:

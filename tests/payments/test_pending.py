@@ -1,12 +1,15 @@
 """Pending payments: funds are held until the payment is due, then it succeeds or fails, once."""
 
 import asyncio
+from datetime import UTC, datetime
 
 from bayon import payments
 from bayon.db import Database
 from bayon.ledger import Balance
-from bayon.payments import Decline, Payment
+from bayon.money import AMOUNT_MINOR_MAX
+from bayon.payments import Decline, Deposit, Payment
 from factories import (
+    USD,
     Street,
     advance,
     balance_of,
@@ -157,3 +160,79 @@ async def test_the_rails_own_worker_completes_what_is_due(db: Database) -> None:
     assert declined.outcome.state == "declined"
     assert found is not None
     assert found.state == "succeeded"
+
+
+async def test_a_pending_payment_to_an_account_that_is_full_by_then_fails_alone(
+    db: Database,
+) -> None:
+    street = await make_street(db, usd_minor=1_000)
+    full, other = make_qr(amount_minor=600), make_qr(to="other@wing", amount_minor=300)
+    receiver = await make_account(db, participant=street.wing, name="other")
+    await pend(db, street, full, "succeeded")
+    await pend(db, street, other, "succeeded")
+    fill = Deposit(
+        participant_id=street.wing.id,
+        account_id=street.shop.account_id,
+        currency=USD,
+        amount_minor=AMOUNT_MINOR_MAX - 599,
+    )
+    await db.transaction(lambda tx: payments.deposit(tx, [fill], now=datetime.now(UTC)))
+    await advance(db, advance_s=61)
+    assert {p.state for p in await complete(db)} == {"failed", "succeeded"}
+    failed = await status(db, full)
+    assert failed is not None
+    assert failed.state == "failed"
+    assert await balance_of(db, street.dara) == exactly(700)
+    assert await balance_of(db, receiver) == exactly(300)
+    assert await balance_of(db, street.shop) == exactly(AMOUNT_MINOR_MAX - 599)
+    again = await pay_one(db, make_pay(payer=street.dara, qr=full))
+    assert again.decline_reason is Decline.AMOUNT_OUT_OF_RANGE
+
+
+async def test_deposits_without_end_on_one_account_stop_nobody_elses(db: Database) -> None:
+    street = await make_street(db, usd_minor=1_000)
+    fill = [
+        Deposit(
+            participant_id=street.wing.id,
+            account_id=street.shop.account_id,
+            currency=USD,
+            amount_minor=AMOUNT_MINOR_MAX,
+        )
+    ] * 600
+    now = datetime.now(UTC)
+    outcomes = await db.transaction(lambda tx: payments.deposit(tx, fill, now=now))
+    assert outcomes[1:] == [Decline.AMOUNT_OUT_OF_RANGE] * 599
+    await make_account(db, participant=street.aclb, name="late", usd_minor=5)
+
+
+async def test_each_participants_deposits_come_from_its_own_funding_account(db: Database) -> None:
+    street = await make_street(db, usd_minor=1_000)
+    await make_account(db, participant=street.wing, name="late", usd_minor=5)
+    rows = await db.read(
+        lambda tx: tx.rows("SELECT debit_account_id, amount_minor FROM ledger.transfer ORDER BY id")
+    )
+    assert [row["amount_minor"] for row in rows] == [1_000, 5]
+    assert len({row["debit_account_id"] for row in rows}) == 2
+
+
+async def test_a_payment_that_cannot_be_completed_stops_no_other(db: Database) -> None:
+    street = await make_street(db, usd_minor=1_000)
+    qrs = [make_qr(amount_minor=100) for _ in range(5)]
+    pending = [await pend(db, street, qr, "succeeded") for qr in qrs]
+    bad = pending[0]
+    forget = "UPDATE payments.payment SET hold_id = NULL WHERE id = $1"
+    await db.transaction(lambda tx: tx.run(forget, bad.id))
+    await advance(db, advance_s=61)
+    rail = make_rail(db)
+    async with working(rail.work):
+        found = await asyncio.gather(
+            *(rail.status_by_md5(payments.khqr.md5(qr), wait_s=5) for qr in qrs[1:])
+        )
+        late = make_qr(amount_minor=50)
+        await rail.pay(make_request(make_pay(payer=street.dara, qr=late, delay_s=0.1)))
+        found.append(await rail.status_by_md5(payments.khqr.md5(late), wait_s=5))
+    assert [p.state for p in found if p is not None] == ["succeeded"] * 5
+    assert await balance_of(db, street.dara) == exactly(550, 100)
+    mend = "UPDATE payments.payment SET hold_id = $2 WHERE id = $1"
+    await db.transaction(lambda tx: tx.run(mend, bad.id, bad.hold_id))
+    assert [p.id for p in await complete(db)] == [bad.id]

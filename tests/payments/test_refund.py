@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from bayon import ledger, payments
 from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError
+from bayon.money import Currency
 from bayon.payments import (
     Decline,
     NotRefundable,
@@ -140,5 +141,6 @@ async def test_refunds_of_one_payment_at_the_same_instant_make_one_transfer(
     )
     await other.close()
     moved = await db.read(lambda tx: ledger.moved(tx, [payment.id for payment in paid]))
-    assert list(moved.values()) == [[100, 100]] * 10
+    from_id, to_id = street.dara.ledger_ids[Currency.USD], street.shop.ledger_ids[Currency.USD]
+    assert list(moved.values()) == [[(from_id, to_id, 100), (to_id, from_id, 100)]] * 10
     assert await funds(db, street) == (10_000, 0)

@@ -15,8 +15,12 @@ from bayon.ids import uuid7
 from bayon.ledger.model import Account, Balance, Decline, Hold, HoldState, Transfer
 from bayon.money import AMOUNT_MINOR_MAX
 
-BALANCE_MINOR_MAX: Final = 2**62
-"""Far above any sum of money, far below what a bigint holds."""
+BALANCE_MINOR_MAX: Final = AMOUNT_MINOR_MAX
+"""The most a customer may have: what a JSON number still shows exactly, to the cent.
+
+A system account has no limit that is checked: a decline there would stop everybody's money. A
+bigint holds what 9,000 full customers have together, 10^13 dollars each: no row comes near it.
+"""
 
 
 @dataclass(slots=True)
@@ -66,8 +70,9 @@ class Book:
     ) -> Transfer | Decline:
         """Move an amount from the debit to the credit account.
 
-        Declines: account_not_found, accounts_must_differ, currency_mismatch, amount_out_of_range,
-        insufficient_funds (a customer's available balance is below the amount).
+        Declines: account_not_found, accounts_must_differ, currency_mismatch, amount_out_of_range
+        (the amount, or what a customer would then have), insufficient_funds (a customer's available
+        balance is below the amount).
         """
         decline = self._judge_move(debit_account_id, credit_account_id, amount_minor)
         if decline is not None:
@@ -197,9 +202,10 @@ class Book:
             return Decline.CURRENCY_MISMATCH
         if not 0 < amount_minor <= AMOUNT_MINOR_MAX:
             return Decline.AMOUNT_OUT_OF_RANGE
-        # A deltas' sum below the maximum keeps every balance inside a bigint.
-        furthest = max(abs(line.posted_minor + line.posted_delta_minor) for line in (debit, credit))
-        return Decline.AMOUNT_OUT_OF_RANGE if furthest > BALANCE_MINOR_MAX else None
+        if credit.account.kind == "customer":
+            credited_minor = credit.balance.posted_minor + amount_minor
+            return Decline.AMOUNT_OUT_OF_RANGE if credited_minor > BALANCE_MINOR_MAX else None
+        return None
 
     def _move(
         self,

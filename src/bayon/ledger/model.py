@@ -28,7 +28,10 @@ class Decline(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """A ledger account. A customer account is never overdrawn; a system account has no limit."""
+    """A ledger account. A system account has no limit.
+
+    A customer account overdraws nothing by itself; a capture `above` its hold may overdraw it.
+    """
 
     id: UUID
     currency: Currency

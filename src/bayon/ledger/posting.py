@@ -95,8 +95,11 @@ async def named_accounts(tx: Tx, names: Sequence[str]) -> dict[str, Account]:
     return await store.named_accounts(tx, names)
 
 
-async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[int]]:
-    """Tell for each cause the amounts (minor units) of its transfers, in order. Locks nothing."""
+async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[tuple[UUID, UUID, int]]]:
+    """Tell for each cause its transfers, in order: from which account, to which, minor units.
+
+    Locks nothing.
+    """
     return await store.moved(tx, cause_ids)
 
 
@@ -215,9 +218,12 @@ async def expire(tx: Tx, commands: Sequence[Expire], *, now: datetime) -> list[H
     return await _decided(tx, book, (lambda c=c: book.expire(hold_id=c.hold_id) for c in commands))
 
 
-async def find_holds(tx: Tx, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
-    """Find holds by id; what is not there is not in the answer. Locks nothing."""
-    return {hold.id: hold for hold in await store.holds(tx, hold_ids)}
+async def open_holds(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[Hold]]:
+    """Tell for each cause its open holds; one without any is not in the answer. Locks nothing."""
+    found: dict[UUID, list[Hold]] = {}
+    for each in await store.open_holds(tx, cause_ids):
+        found.setdefault(each.cause_id, []).append(each)
+    return found
 
 
 async def due_holds(tx: Tx, *, now: datetime, limit: int) -> list[UUID]:

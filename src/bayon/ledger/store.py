@@ -64,16 +64,19 @@ async def named_accounts(tx: Tx, names: Sequence[str]) -> dict[str, Account]:
     return {row["name"]: _account(row) for row in rows}
 
 
-async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[int]]:
-    """Tell for each cause the amounts it moved, in order."""
+async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[tuple[UUID, UUID, int]]]:
+    """Tell for each cause what it moved, in order: debit account, credit account, amount."""
     rows = await tx.rows(
         """
-        SELECT cause_id, array_agg(amount_minor ORDER BY id) AS amounts
-        FROM ledger.transfer WHERE cause_id = ANY($1::uuid[]) GROUP BY cause_id
+        SELECT cause_id, debit_account_id, credit_account_id, amount_minor
+        FROM ledger.transfer WHERE cause_id = ANY($1::uuid[]) ORDER BY id
         """,
         cause_ids,
     )
-    return {row["cause_id"]: row["amounts"] for row in rows}
+    found: dict[UUID, list[tuple[UUID, UUID, int]]] = {}
+    for cause_id, debit_id, credit_id, amount_minor in rows:
+        found.setdefault(cause_id, []).append((debit_id, credit_id, amount_minor))
+    return found
 
 
 async def balances(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, Balance]:
@@ -124,14 +127,14 @@ async def lock_holds(tx: Tx, hold_ids: Sequence[UUID]) -> list[Hold]:
     return [Hold(**dict(row)) for row in rows]
 
 
-async def holds(tx: Tx, hold_ids: Sequence[UUID]) -> list[Hold]:
-    """Find holds. Locks nothing."""
+async def open_holds(tx: Tx, cause_ids: Sequence[UUID]) -> list[Hold]:
+    """Find the open holds of these causes. Locks nothing; no index helps it but the open ones'."""
     rows = await tx.rows(
         """
         SELECT id, account_id, amount_minor, open_minor, state, cause_id, created_at, expires_at
-        FROM ledger.hold WHERE id = ANY($1::uuid[])
+        FROM ledger.hold WHERE state = 'open' AND cause_id = ANY($1::uuid[]) ORDER BY id
         """,
-        hold_ids,
+        cause_ids,
     )
     return [Hold(**dict(row)) for row in rows]
 
@@ -266,6 +269,18 @@ async def check_held(tx: Tx) -> list[UUID]:
         )
         SELECT account_id FROM open FULL JOIN kept USING (account_id)
         WHERE kept.total IS NULL OR kept.total <> coalesce(open.total, 0)
+        """
+    )
+    return [row["account_id"] for row in rows]
+
+
+async def check_overdrawn(tx: Tx) -> list[UUID]:
+    """Name the customer accounts that have less than nothing, what is held taken off."""
+    rows = await tx.rows(
+        """
+        SELECT balance.account_id
+        FROM ledger.balance JOIN ledger.account ON account.id = balance.account_id
+        WHERE account.kind = 'customer' AND balance.posted_minor < balance.held_minor
         """
     )
     return [row["account_id"] for row in rows]

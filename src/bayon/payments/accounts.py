@@ -1,6 +1,6 @@
 """Participants, their accounts, and the deposits that put money on them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -37,7 +37,7 @@ class OpenPaymentAccount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deposit:
-    """Put money on an account from the participant's funding account."""
+    """Put money on an account from its participant's own funding account."""
 
     participant_id: UUID
     account_id: str
@@ -110,7 +110,7 @@ async def deposit(
     Declines: wrong_currency, amount_out_of_range.
     """
     accounts = await store.accounts(tx, sorted({c.account_id for c in commands}))
-    funding = await _funding(tx, now=now)
+    funding = await _funding(tx, {c.participant_id for c in commands}, now=now)
     ids = {i for a in accounts.values() for i in a.ledger_ids.values()}
     book = await ledger.load(tx, now=now, account_ids={*ids, *funding.values()})
     outcomes: list[Account | Decline | BayonError] = [
@@ -121,14 +121,17 @@ async def deposit(
 
 
 def _decide(
-    book: ledger.Book, account: Account | None, funding: dict[Currency, UUID], command: Deposit
+    book: ledger.Book,
+    account: Account | None,
+    funding: dict[tuple[UUID, Currency], UUID],
+    command: Deposit,
 ) -> Account | Decline | BayonError:
     if account is None or account.participant_id != command.participant_id:
         return AccountNotFound()
     if command.currency not in account.ledger_ids:
         return Decline.WRONG_CURRENCY
     moved = book.post(
-        debit_account_id=funding[command.currency],
+        debit_account_id=funding[command.participant_id, command.currency],
         credit_account_id=account.ledger_ids[command.currency],
         amount_minor=command.amount_minor,
         cause_id=uuid7(),
@@ -136,14 +139,20 @@ def _decide(
     return Decline(moved.value) if isinstance(moved, ledger.Decline) else account
 
 
-async def _funding(tx: Tx, *, now: datetime) -> dict[Currency, UUID]:
-    """Find the accounts deposits come from: money that participants brought into the scheme."""
-    names = {f"funding {currency}": currency for currency in Currency}
+async def _funding(
+    tx: Tx, participant_ids: Iterable[UUID], *, now: datetime
+) -> dict[tuple[UUID, Currency], UUID]:
+    """Find the accounts deposits come from: money a participant brought into the scheme.
+
+    Each has its own, so that no participant can do anything to the deposits of another.
+    """
+    names = {f"funding {p} {c}": (p, c) for p in participant_ids for c in Currency}
     found = await ledger.named_accounts(tx, list(names))
     absent = sorted(names.keys() - found)
-    missing = [OpenAccount(currency=names[n], kind="system", name=n) for n in absent]
+    missing = [OpenAccount(currency=names[n][1], kind="system", name=n) for n in absent]
     opened = await ledger.open_account(tx, missing, now=now) if missing else []
-    return {account.currency: account.id for account in (*found.values(), *opened)}
+    by_name = {**found, **dict(zip(absent, opened, strict=True))}
+    return {names[name]: account.id for name, account in by_name.items()}
 
 
 async def _open(

@@ -1,23 +1,30 @@
 """Complete: a pending payment whose time has come is captured, or fails and gives its hold back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from bayon import ledger
 from bayon.db import Tx
 from bayon.ledger import Book
 from bayon.payments import store
-from bayon.payments.model import Account, Payment
+from bayon.payments.model import Account, Completed, Payment
 
 
-async def complete_due(tx: Tx, *, now: datetime, limit: int) -> list[Payment]:
-    """Complete pending payments that are due; returns them as they are now.
+async def claim_due(
+    tx: Tx, *, now: datetime, limit: int, but: Collection[UUID] = ()
+) -> list[Payment]:
+    """Claim pending payments that are due, `but` these. Locks them, skipping those locked."""
+    return await store.claim_due_payments(tx, now=now, limit=limit, but=sorted(but))
 
-    Locks due payments (skipping those another worker has), then holds, then balances. Writes all of
-    them; a payment that fails frees its dynamic QR.
+
+async def complete(tx: Tx, due: Sequence[Payment], *, now: datetime) -> list[Payment]:
+    """Complete payments that `claim_due` has locked; returns them as they are now.
+
+    Locks holds, then balances. Writes them and the payments. One that fails, or whose receiver the
+    ledger will not credit any more, gives back its hold and frees its dynamic QR.
     """
-    due = await store.claim_due_payments(tx, now=now, limit=limit)
     if not due:
         return []
     accounts = await store.accounts(tx, sorted({payment.to_account_id for payment in due}))
@@ -36,17 +43,20 @@ def _complete(book: Book, payment: Payment, receiver: Account) -> Payment:
     assert payment.hold_id is not None
     assert payment.due_state is not None
     if payment.due_state == "succeeded":
-        outcome = book.capture(
+        captured = book.capture(
             hold_id=payment.hold_id,
             credit_account_id=receiver.ledger_ids[payment.currency],
             amount_minor=payment.amount_minor,
         )
-    else:
-        outcome = book.release(hold_id=payment.hold_id)
-    assert not isinstance(outcome, ledger.Decline), outcome
-    return replace(
-        payment, state=payment.due_state, acknowledged_at=book.now, due_at=None, due_state=None
-    )
+        if not isinstance(captured, ledger.Decline):
+            return _ended(payment, "succeeded", now=book.now)
+    released = book.release(hold_id=payment.hold_id)
+    assert not isinstance(released, ledger.Decline), released
+    return _ended(payment, "failed", now=book.now)
+
+
+def _ended(payment: Payment, state: Completed, *, now: datetime) -> Payment:
+    return replace(payment, state=state, acknowledged_at=now, due_at=None, due_state=None)
 
 
 async def _save(tx: Tx, book: Book, completed: Sequence[Payment]) -> None:

@@ -4,13 +4,17 @@ One batcher for paying, one for asking by MD5; a worker for what is pending; a w
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
+
+import structlog
 
 from bayon.batch import Batcher, Reply, Request, answer_all
 from bayon.db import Database, Tx, read_clock
-from bayon.errors import BayonError
-from bayon.payments.complete import complete_due
+from bayon.errors import BayonError, Unavailable
+from bayon.payments.complete import claim_due, complete
 from bayon.payments.integrators import forget_unsent
 from bayon.payments.model import Pay, Payment
 from bayon.payments.pay import pay
@@ -22,6 +26,9 @@ PENDING_POLL_S: Final = 0.2
 WATCH_POLL_S: Final = 0.2
 UNSENT_POLL_S: Final = 30.0
 DUE_LIMIT: Final = 200
+SET_ASIDE_S: Final = 60.0
+
+log = structlog.get_logger()
 
 
 class Rail:
@@ -35,6 +42,8 @@ class Rail:
             self._pay, size_max=batch_size_max
         )
         self.asking: Batcher[str, Payment | None] = Batcher(self._ask, size_max=batch_size_max)
+        self._alone: int = 0
+        self._set_aside: dict[UUID, float] = {}
         self._completing: Worker = Worker("payments due", self._complete, poll_s=PENDING_POLL_S)
         self._watching: Worker = Worker("payments watched", self._look, poll_s=WATCH_POLL_S)
         self._forgetting: Worker = Worker("mail unsent", self._forget, poll_s=UNSENT_POLL_S)
@@ -87,12 +96,40 @@ class Rail:
         return await self._db.read(lambda tx: by_md5(tx, md5s))
 
     async def _complete(self) -> int:
-        async def work(tx: Tx) -> list[Payment]:
-            return await complete_due(tx, now=(await read_clock(tx)).now(), limit=DUE_LIMIT)
+        """Complete what is due together; after a failure one by one, so that one stops no other."""
+        limit = 1 if self._alone else DUE_LIMIT
+        claimed: list[Payment] = []
 
-        done = await self._db.transaction(work)
+        async def work(tx: Tx) -> list[Payment]:
+            nonlocal claimed
+            now = (await read_clock(tx)).now()
+            claimed = await claim_due(tx, now=now, limit=limit, but=self._aside())
+            return await complete(tx, claimed, now=now)
+
+        try:
+            done = await self._db.transaction(work)
+        except Exception as error:
+            if isinstance(error, Unavailable) or not claimed:
+                raise
+            log.exception("payments due cannot be completed", worker="payments due")
+            self._fail(claimed)
+            return len(claimed)
+        self._alone = max(0, self._alone - 1)
         self.watch.wake(done)
         return len(done)
+
+    def _fail(self, claimed: Sequence[Payment]) -> None:
+        if len(claimed) > 1:
+            self._alone = len(claimed)
+            return
+        self._alone = max(0, self._alone - 1)
+        self._set_aside[claimed[0].id] = time.monotonic() + SET_ASIDE_S
+
+    def _aside(self) -> list[UUID]:
+        """Tell which payments failed alone lately: they shall not come first for ever."""
+        now = time.monotonic()
+        self._set_aside = {i: until for i, until in self._set_aside.items() if until > now}
+        return list(self._set_aside)
 
     async def _look(self) -> int:
         if md5s := self.watch.md5s:

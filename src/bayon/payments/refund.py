@@ -35,7 +35,7 @@ async def refund(
 
     Locks payments by id, then balances. Writes transfers, balances, payments.
     Errors: `PaymentNotFound` (or not received by this participant), `NotRefundable`.
-    Declines: insufficient_funds.
+    Declines: insufficient_funds, amount_out_of_range (the payer's account is full).
     """
     payments = await store.lock_payments(tx, sorted({c.hash for c in commands}))
     names = {p.from_account_id for p in payments} | {p.to_account_id for p in payments}

@@ -146,17 +146,21 @@ async def lock_payments(tx: Tx, hashes: Sequence[bytes]) -> list[Payment]:
     return [_payment(row) for row in rows]
 
 
-async def claim_due_payments(tx: Tx, *, now: datetime, limit: int) -> list[Payment]:
-    """Lock pending payments that are due, the oldest first, skipping those locked already."""
+async def claim_due_payments(
+    tx: Tx, *, now: datetime, limit: int, but: Sequence[UUID]
+) -> list[Payment]:
+    """Lock pending payments that are due, `but` these, the oldest first, skipping those locked."""
     rows = await tx.rows(
         "SELECT"
         + _PAYMENT
         + """
-        FROM payments.payment AS p WHERE p.state = 'pending' AND p.due_at <= $1
+        FROM payments.payment AS p
+        WHERE p.state = 'pending' AND p.due_at <= $1 AND p.id <> ALL($3::uuid[])
         ORDER BY p.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
         """,
         now,
         limit,
+        but,
     )
     return [_payment(row) for row in rows]
 
@@ -305,6 +309,12 @@ async def page(
         account_id,
     )
     return [(row["seq"], _payment(row)) for row in rows]
+
+
+async def pending_by_md5(tx: Tx, md5: bytes) -> bool:
+    """Tell whether a payment of this MD5 is pending."""
+    sql = "SELECT EXISTS (SELECT FROM payments.payment WHERE md5 = $1 AND state = 'pending')"
+    return bool(await tx.value(sql, md5))
 
 
 async def check_claims(tx: Tx) -> list[str]:
