@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
@@ -19,7 +19,7 @@ from bayon import bakong, log, payments, web
 from bayon.app import check
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, migrate, read_clock, read_secret, require_migrated
-from bayon.errors import BayonError, Invalid
+from bayon.errors import BayonError, Invalid, Unavailable
 from bayon.log import Secret
 from bayon.money import Currency, minor_from_major
 from bayon.payments import khqr, picture
@@ -113,6 +113,8 @@ def _tokens_verbs(parser: argparse.ArgumentParser) -> None:
     owner = create.add_mutually_exclusive_group(required=True)
     owner.add_argument("--participant", metavar="CODE", help="for the participant API")
     owner.add_argument("--email", help="for the Bakong Open API; the address counts as verified")
+    create.add_argument("--organization", help="the address's; its domain if not given")
+    create.add_argument("--project", help="the address's; its domain if not given")
     create.add_argument("--label", default="command line")
     _verb(verbs.add_parser("list", help="list tokens, never their text"), _list_tokens)
     revoke = _verb(verbs.add_parser("revoke", help="end a token"), _revoke_token)
@@ -132,7 +134,7 @@ def _khqr_verbs(parser: argparse.ArgumentParser) -> None:
     make.add_argument("--bank", help="the acquiring bank; needed with --merchant-id")
     for name in ("bill-number", "mobile-number", "store-label", "terminal-label", "purpose"):
         make.add_argument(f"--{name}")
-    make.add_argument("--expires-in-s", type=int, default=600, help="a dynamic code's life")
+    make.add_argument("--expires-in-s", type=int, default=86_400, help="life of a dynamic code")
     make.add_argument("--png", type=Path, help="write a picture too")
     make.add_argument("--svg", type=Path, help="write a picture too")
     read = verbs.add_parser("read", help="read and verify a code; - reads standard input")
@@ -176,9 +178,7 @@ async def _with_database(
 ) -> T:
     """Connect to the database named by the environment, or to that of a running `bayon dev`."""
     settings = _settings(args)
-    url = (
-        settings.database_url.reveal() if settings.database_url else await url_of(settings.data_dir)
-    )
+    url = settings.database_url.reveal() if settings.database_url else await _sandbox_url(settings)
     db = await Database.connect(url, size_max=2)
     try:
         if migrated:
@@ -186,6 +186,16 @@ async def _with_database(
         return await work(db, settings)
     finally:
         await db.close()
+
+
+async def _sandbox_url(settings: Settings) -> str:
+    try:
+        return await url_of(settings.data_dir)
+    except Unavailable as error:
+        raise Unavailable(
+            f"{error.message} Start `bayon dev`, name another --data-dir, or set "
+            "BAYON_DATABASE_URL."
+        ) from error
 
 
 async def _migrate(args: Args) -> int:
@@ -245,23 +255,29 @@ async def _create_token(args: Args) -> int:
                 tx, kind="participant", owner=owner, token=token, label=args.label, now=now
             )
             return token
-        owner = await payments.register_verified(tx, email=args.email, now=now)
-        ttl = timedelta(days=settings.bakong_token_ttl_days)
-        key = await _jwt_key(tx, settings)
-        token = bakong.tokens.make(key, integrator_id=owner, now=now, ttl=ttl)
-        await web.keep_token(
-            tx,
-            kind="integrator",
-            owner=owner,
-            token=token,
-            label=args.label,
-            now=now,
-            expires_at=now + ttl,
-        )
-        return token
+        return await _integrator_token(tx, settings, args, now=now)
 
     print(await _with_database(args, lambda db, s: db.transaction(lambda tx: work(tx, s))))
     return 0
+
+
+async def _integrator_token(tx: Tx, settings: Settings, args: Args, *, now: datetime) -> str:
+    domain = args.email.partition("@")[2]
+    integrator_id = await payments.register_verified(
+        tx,
+        email=args.email,
+        organization=args.organization or domain,
+        project=args.project or domain,
+        now=now,
+    )
+    return await bakong.issue_token(
+        tx,
+        await _jwt_key(tx, settings),
+        integrator_id=integrator_id,
+        label=args.label,
+        now=now,
+        ttl=timedelta(days=settings.bakong_token_ttl_days),
+    )
 
 
 async def _jwt_key(tx: Tx, settings: Settings) -> Secret:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any, Final, cast
 
@@ -15,6 +16,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from structlog.testing import capture_logs
 
 from bayon import web
+from bayon.bakong.register import TOKENS_PER_SECOND_MAX, issue_token
+from bayon.db import Tx
+from bayon.errors import Unavailable
 from bayon.log import Secret
 from sandboxes import OpenSandbox, Sandbox, envelope
 
@@ -166,6 +170,33 @@ async def test_asking_again_voids_the_code_before(opened: OpenSandbox) -> None:
         await register(sandbox)
         assert (await verify(sandbox, old))[0] == 401
         assert (await verify(sandbox, office.code()))[0] == 200
+
+
+async def test_a_strangers_text_stays_in_its_line_of_the_mail(opened: OpenSandbox) -> None:
+    office = PostOffice()
+    async with post_office(office) as url:
+        sandbox = await opened(smtp_url=url)
+        text = "Till\r\n\r\nYou have won!\u2028Pay\t\x1b  here"
+        await register(sandbox, project=text, organization=text)
+    content = office.mails[-1].content
+    assert isinstance(content, bytes)
+    body: str = message_from_bytes(content, policy=policy.default).get_content()
+    for name in ("Project:            ", "Organization:       "):
+        assert f"    {name}Till You have won! Pay here" in body.splitlines()
+    assert "\x1b" not in body
+
+
+async def test_mails_to_one_address_are_limited_in_production(opened: OpenSandbox) -> None:
+    office = PostOffice()
+    async with post_office(office) as url:
+        sandbox = await opened(smtp_url=url, sandbox=False)
+        for email in (EMAIL, EMAIL.upper(), EMAIL):
+            assert (await register(sandbox, email=email))["responseCode"] == 0
+        answer = await sandbox.ask("/v1/request_token", REGISTRATION)
+        assert (answer.status_code, envelope(answer)["errorCode"]) == (429, None)
+        assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert len(office.mails) == 3
+        assert (await register(sandbox, email="other@shop.test"))["responseCode"] == 0
 
 
 async def test_a_code_expires_by_the_clock(opened: OpenSandbox) -> None:
@@ -416,6 +447,36 @@ async def test_in_production_only_the_bearer_of_the_latest_token_renews(
     assert status == 200
     assert await admitted(sandbox, answer["data"]["token"])
     assert await renew(sandbox, first) == (401, UNAUTHORIZED)
+
+
+async def test_revoking_the_latest_token_brings_no_older_one_back(opened: OpenSandbox) -> None:
+    office = PostOffice()
+    async with post_office(office) as url:
+        sandbox = await opened(smtp_url=url, bakong_renewal="bearer")
+        first = await token_of(sandbox, office)
+    await sandbox.advance(60)
+    second = (await renew(sandbox, first))[1]["data"]["token"]
+    now = (await sandbox.db.clock()).now()
+    newest = (await sandbox.db.read(web.list_tokens))[0]
+    await sandbox.db.transaction(lambda tx: web.revoke_token(tx, token_id=newest.id, now=now))
+    for token in (first, second):
+        assert await renew(sandbox, token) == (401, UNAUTHORIZED)
+
+
+async def test_tokens_of_one_second_differ_until_there_are_too_many(opened: OpenSandbox) -> None:
+    sandbox = await opened()
+    now = (await sandbox.db.clock()).now()
+    ttl = timedelta(days=1)
+
+    async def issue(tx: Tx) -> str:
+        return await issue_token(
+            tx, sandbox.jwt_key, integrator_id="0" * 16, label="", now=now, ttl=ttl
+        )
+
+    made = {await sandbox.db.transaction(issue) for _ in range(TOKENS_PER_SECOND_MAX)}
+    assert len(made) == TOKENS_PER_SECOND_MAX
+    with pytest.raises(Unavailable):
+        await sandbox.db.transaction(issue)
 
 
 async def test_codes_and_tokens_stand_neither_in_logs_nor_in_the_database(

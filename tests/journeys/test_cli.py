@@ -77,17 +77,18 @@ async def test_check_says_what_is_not_true_and_fails(home: Home, server: Server)
 
 
 async def test_config_shows_every_setting_but_no_secret(home: Home) -> None:
-    secret = "tell-nobody-tell-nobody-tell-nobody"
+    secret, seal_key = "tell-nobody-tell-nobody-tell-nobody", "5ea1" * 16
     secrets = {
         "BAYON_DATABASE_URL": f"postgresql://bayon:{secret}@db/bayon",
         "BAYON_BAKONG_JWT_KEY": secret,
-        "BAYON_SEAL_KEYS": secret,
+        "BAYON_SEAL_KEYS": f"1:{seal_key}",
         "BAYON_SMTP_URL": f"smtp://me:{secret}@mail",
     }
     done = await home.bayon("config", stdin=b"", BAYON_HTTP_PORT="81", **secrets)
     shown = dict(line.split("=", 1) for line in done.out.splitlines())
     assert done.code == 0
     assert secret not in done.out
+    assert seal_key not in done.out
     assert {shown[name] for name in secrets} == {"***"}
     assert (shown["BAYON_HTTP_PORT"], shown["BAYON_HTTPS_PORT"]) == ("81", "8443")
 
@@ -139,6 +140,26 @@ async def test_a_revoked_token_is_refused_within_about_a_second(
     assert [line.endswith("\trevoked") for line in lines if label in line] == [True]
 
 
+async def test_tokens_of_one_second_are_two_and_say_whose_they_are(
+    shared_home: Home, dev: Dev
+) -> None:
+    create = ("tokens", "create", "--email", "till@cafe.test")
+    own = ("--organization", "Klaing", "--project", "Till")
+    made = await asyncio.gather(*(shared_home.bayon(*create, *own) for _ in range(2)))
+    first, second = [done.out.strip() for done in made]
+    assert first != second
+    for token in (first, second):
+        answer = await _ask(dev, token, "/v1/check_transaction_by_md5", {"md5": "0" * 32})
+        assert answer.status_code == 200
+    await shared_home.bayon("tokens", "create", "--email", "me@domain.test")
+    sql = "SELECT organization || '/' || project FROM payments.integrator WHERE email = "
+    assert await query(dev.ready["database_url"], sql + "'till@cafe.test'") == "Klaing/Till"
+    assert (
+        await query(dev.ready["database_url"], sql + "'me@domain.test'")
+        == "domain.test/domain.test"
+    )
+
+
 async def test_a_token_nobody_has_is_not_made_or_revoked(shared_home: Home, dev: Dev) -> None:
     assert dev
     unknown = "00000000-0000-0000-0000-000000000000"
@@ -168,7 +189,7 @@ async def test_a_code_that_was_made_can_be_read_from_its_pictures_and_from_stand
     assert shown["md5"] == hashlib.md5(qr.encode(), usedforsecurity=False).hexdigest()
     assert (shown["kind"], shown["static"], shown["amount_minor"]) == ("individual", False, 1250)
     assert (shown["merchant_name"], shown["bill_number"]) == ("ហាងកាហ្វេ", "INV-7")
-    assert shown["expires_at_ms"] - shown["created_at_ms"] == 600_000
+    assert shown["expires_at_ms"] - shown["created_at_ms"] == 86_400_000
 
 
 async def test_a_merchants_code_without_an_amount_is_static(home: Home) -> None:

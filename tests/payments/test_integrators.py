@@ -193,7 +193,9 @@ async def test_an_address_registered_without_a_mail_is_verified_whatever_it_was(
 ) -> None:
     async def register(email: str) -> str:
         return await db.transaction(
-            lambda tx: payments.register_verified(tx, email=email, now=NOON)
+            lambda tx: payments.register_verified(
+                tx, email=email, organization="Shop", project="Till", now=NOON
+            )
         )
 
     fresh = await register("fresh@example.com")

@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from functools import cached_property
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -19,8 +20,9 @@ from bayon.bakong import tokens
 from bayon.bakong.wire import BadEmail, MailDown
 from bayon.config import Settings
 from bayon.db import Database, Tx
+from bayon.errors import Unavailable
 from bayon.log import Secret
-from bayon.web import Unauthorized, is_latest, keep_token
+from bayon.web import Limit, Unauthorized, is_latest, keep_token
 
 SUBJECT: Final = "Your Bakong Open API verification code"
 BODY: Final = """\
@@ -34,8 +36,14 @@ Send the code to /v1/verify to get your token. It works once, and for {minutes} 
 If it was not you, there is nothing you need to do.
 """
 
-TOKENS_PER_SECOND_MAX: Final = 10
+TOKENS_PER_SECOND_MAX: Final = 60
 """Tokens of one second read alike, a revoked one too, so each further one is a second older."""
+
+MAILS_PER_S: Final = 1 / 60
+MAILS_BURST: Final = 3
+"""Who mistyped may ask again at once; nobody's letter box is filled from here."""
+
+SANDBOX_MAILS_PER_S: Final = 100
 
 log = structlog.get_logger()
 
@@ -48,19 +56,27 @@ class Registrar:
     settings: Settings
     key: Secret
 
+    @cached_property
+    def _mails(self) -> Limit:
+        """Limit the mails to one address; a sandbox sends none to strangers, and tests many."""
+        if self.settings.sandbox:
+            return Limit(SANDBOX_MAILS_PER_S)
+        return Limit(MAILS_PER_S, burst=MAILS_BURST)
+
     async def request_code(self, *, email: str, organization: str, project: str) -> None:
         """Send a verification code to an address; a code sent before is void.
 
-        Errors: `BadEmail`, `EmailTaken` once it is verified, `MailDown`.
+        Errors: `BadEmail`, `TooManyRequests`, `EmailTaken` once it is verified, `MailDown`.
         """
         code = payments.new_code()
         body = BODY.format(
-            project=project,
-            organization=organization,
+            project=_on_one_line(project),
+            organization=_on_one_line(organization),
             code=code,
             minutes=max(1, self.settings.bakong_code_ttl_s // 60),
         )
         message = _message(sender=self.settings.mail_from, recipient=email, body=body)
+        self._mails.take(email.lower().encode())
         await self._begin(email=email, organization=organization, project=project, code=code)
         await self._send(message, email=email, code=code, body=body)
 
@@ -78,7 +94,9 @@ class Registrar:
         """Make a new token for a verified address; older ones live on until they expire.
 
         As documented anybody who knows the address gets it; otherwise only the bearer of the
-        address's latest token does, expired or not. Errors: `NotRegistered`, `Unauthorized`.
+        address's latest token does, expired or not, unless that one is revoked.
+
+        Errors: `NotRegistered`, `Unauthorized`.
         """
         now = (await self.db.clock()).now()
 
@@ -100,22 +118,14 @@ class Registrar:
             raise Unauthorized
 
     async def _issue(self, tx: Tx, integrator_id: str, *, now: datetime) -> str:
-        ttl = timedelta(days=self.settings.bakong_token_ttl_days)
-        token = ""
-        for age_s in range(TOKENS_PER_SECOND_MAX):
-            issued_at = now - timedelta(seconds=age_s)
-            token = tokens.make(self.key, integrator_id=integrator_id, now=issued_at, ttl=ttl)
-            if await keep_token(
-                tx,
-                kind="integrator",
-                owner=integrator_id,
-                token=token,
-                label="Open API",
-                now=now,
-                expires_at=issued_at + ttl,
-            ):
-                break
-        return token
+        return await issue_token(
+            tx,
+            self.key,
+            integrator_id=integrator_id,
+            label="Open API",
+            now=now,
+            ttl=timedelta(days=self.settings.bakong_token_ttl_days),
+        )
 
     async def _begin(self, *, email: str, organization: str, project: str, code: str) -> None:
         now = (await self.db.clock()).now()
@@ -155,9 +165,34 @@ class Registrar:
         log.info("mail sent")
 
 
+async def issue_token(
+    tx: Tx, key: Secret, *, integrator_id: str, label: str, now: datetime, ttl: timedelta
+) -> str:
+    """Make a token nobody has yet and make it valid. Errors: `Unavailable` when none is left."""
+    for age_s in range(TOKENS_PER_SECOND_MAX):
+        issued_at = now - timedelta(seconds=age_s)
+        token = tokens.make(key, integrator_id=integrator_id, now=issued_at, ttl=ttl)
+        if await keep_token(
+            tx,
+            kind="integrator",
+            owner=integrator_id,
+            token=token,
+            label=label,
+            now=now,
+            expires_at=issued_at + ttl,
+        ):
+            return token
+    raise Unavailable("Too many tokens were made this second. Please try again.")
+
+
+def _on_one_line(text: str) -> str:
+    """Keep a stranger's text in its line: no controls, no line breaks, no runs of blanks."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def _message(*, sender: str, recipient: str, body: str) -> EmailMessage:
     """Write the mail. Errors: `BadEmail` for what cannot stand behind `To`."""
-    if not recipient.isprintable() or any(sign.isspace() for sign in recipient):
+    if not recipient or not recipient.isprintable() or any(sign.isspace() for sign in recipient):
         raise BadEmail
     message = EmailMessage()
     message["From"], message["Subject"] = sender, SUBJECT

@@ -100,20 +100,24 @@ async def verified_integrator(tx: Tx, *, email: str) -> str | None:
     return await tx.value(sql, email)
 
 
-async def insert_verified(tx: Tx, *, integrator_id: str, email: str, now: datetime) -> str:
-    """Register the demo's address without a mail; returns the integrator that has it."""
+async def insert_verified(
+    tx: Tx, *, integrator_id: str, email: str, organization: str, project: str, now: datetime
+) -> str:
+    """Register an address without a mail; returns the integrator that has it."""
     kept: str = await tx.value(
         """
         INSERT INTO payments.integrator AS i (id, email, organization, project, state,
             requested_at, verified_at)
-        VALUES ($1, $2, 'Bayon', 'Sandbox', 'verified', $3, $3)
+        VALUES ($1, $2, $3, $4, 'verified', $5, $5)
         ON CONFLICT (email) DO UPDATE
-        SET state = 'verified', verified_at = coalesce(i.verified_at, $3), code_digest = NULL,
+        SET state = 'verified', verified_at = coalesce(i.verified_at, $5), code_digest = NULL,
             code_expires_at = NULL
         RETURNING id
         """,
         integrator_id,
         email,
+        organization,
+        project,
         now,
     )
     return kept

@@ -105,10 +105,20 @@ async def find_integrator(tx: Tx, *, email: str) -> str:
     return integrator_id
 
 
-async def register_verified(tx: Tx, *, email: str, now: datetime) -> str:
-    """Register an address without a mail (demo data, command line); returns the integrator."""
+async def register_verified(
+    tx: Tx, *, email: str, organization: str, project: str, now: datetime
+) -> str:
+    """Register an address without a mail (demo data, command line); returns the integrator.
+
+    An address that is registered already keeps its organization and project.
+    """
     return await store.insert_verified(
-        tx, integrator_id=secrets.token_hex(8), email=email.lower(), now=now
+        tx,
+        integrator_id=secrets.token_hex(8),
+        email=email.lower(),
+        organization=organization,
+        project=project,
+        now=now,
     )
 
 

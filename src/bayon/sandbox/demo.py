@@ -68,7 +68,9 @@ async def keep_keys(tx: Tx) -> Keys:
 async def seed(tx: Tx, *, now: datetime, make_token: TokenMaker) -> Demo:
     """Put the demo data there, once."""
     participant = await _participant(tx, now=now)
-    integrator_id = await payments.register_verified(tx, email=EMAIL, now=now)
+    integrator_id = await payments.register_verified(
+        tx, email=EMAIL, organization="Bayon", project="Sandbox", now=now
+    )
     return Demo(
         participant_token=await _participant_token(tx, participant, now=now),
         bakong_token=await _bakong_token(tx, integrator_id, make_token, now=now),

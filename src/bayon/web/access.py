@@ -129,7 +129,10 @@ async def keep_token(
 
 
 async def is_latest(tx: Tx, *, kind: AccessKind, owner: str, token: str) -> bool:
-    """Tell whether this is the owner's latest token that is not revoked; expiry does not matter."""
+    """Tell whether this is the owner's latest token, and not revoked; expiry does not matter.
+
+    Revoking the latest brings no older one back.
+    """
     latest = await store.latest_digest(tx, kind=kind, owner=owner)
     return latest is not None and hmac.compare_digest(latest, digest_of(token))
 

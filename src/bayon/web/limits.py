@@ -23,9 +23,9 @@ class TooManyRequests(BayonError):
 class Limit:
     """So many requests a second for each key, in bursts of ten seconds' worth; 0 is off."""
 
-    def __init__(self, per_s: float) -> None:
+    def __init__(self, per_s: float, *, burst: int | None = None) -> None:
         self._per_s: float = per_s
-        self._full: float = per_s * BURST_S
+        self._full: float = per_s * BURST_S if burst is None else burst
         self._buckets: dict[bytes | str, tuple[float, float]] = {}
 
     @property

@@ -70,12 +70,11 @@ async def find_tokens(tx: Tx, digests: Sequence[bytes]) -> dict[bytes, AccessTok
 
 
 async def latest_digest(tx: Tx, *, kind: AccessKind, owner: str) -> bytes | None:
-    """Find the digest of an owner's latest token that is not revoked."""
+    """Find the digest of an owner's latest token; None when that one is revoked."""
     digest: bytes | None = await tx.value(
         """
-        SELECT digest FROM web.access_token
-        WHERE kind = $1 AND owner = $2 AND revoked_at IS NULL ORDER BY created_at DESC, id DESC
-        LIMIT 1
+        SELECT CASE WHEN revoked_at IS NULL THEN digest END FROM web.access_token
+        WHERE kind = $1 AND owner = $2 ORDER BY created_at DESC, id DESC LIMIT 1
         """,
         kind,
         owner,
