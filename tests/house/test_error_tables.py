@@ -47,7 +47,6 @@ NOT_AT_THE_SANDBOX: Final = {
     "TokenNotFound": CLI,
     "DeeplinkNotFound": PAGES,
     "UnknownPath": "the router's, answered by Bakong's table",
-    "KeyReused": "this door keeps no answers",
     "AccountExists": OPEN_API,
     "NotRefundable": OPEN_API,
     "StaticQr": OPEN_API,

@@ -126,6 +126,36 @@ async def test_a_qr_is_paid_once_here_too(town: Sandbox) -> None:
     assert answer.json()["data"]["declineReason"] == "qr_already_paid"
 
 
+async def once(sandbox: Sandbox, body: dict[str, Any], key: str) -> httpx.Response:
+    """Pay with an idempotency key."""
+    headers = {"Idempotency-Key": key}
+    return await sandbox.ask(
+        "/sandbox/v1/payments", body, token=sandbox.integrator_token, headers=headers
+    )
+
+
+@pytest.mark.parametrize(("amount_minor", "status"), [(100, 200), (10**12, 422)])
+async def test_a_repeat_with_the_same_key_gets_the_same_answer_and_pays_nothing(
+    town: Sandbox, amount_minor: int, status: int
+) -> None:
+    body = {"fromAccountId": PAYER, "qr": make_qr(to=SHOP, amount_minor=amount_minor)}
+    key = f"sandbox {amount_minor}"
+    first = await once(town, body, key)
+    payments = await town.value("SELECT count(*) FROM payments.payment")
+    again = await once(town, body, key)
+    assert (first.status_code, again.status_code) == (status, status)
+    assert first.content == again.content
+    assert await town.value("SELECT count(*) FROM payments.payment") == payments
+    other = await once(town, {**body, "delay_s": 1}, key)
+    assert (other.status_code, envelope(other)["errorCode"]) == (409, 5)
+
+
+async def test_a_static_qr_is_paid_once_for_one_key(town: Sandbox) -> None:
+    body = {"fromAccountId": PAYER, "qr": make_qr(to=SHOP), "amount": 1}
+    hashes = {(await once(town, body, "static")).json()["hash"] for _ in range(3)}
+    assert len(hashes) == 1
+
+
 # The mail.
 
 

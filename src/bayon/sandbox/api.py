@@ -7,8 +7,10 @@ Absent in production.
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from bayon import payments
-from bayon.batch import Request
+from bayon.batch import KeyReused, Request
 from bayon.clock import Clock
 from bayon.db import ClockGoesForward, Database, Tx, advance_clock
 from bayon.errors import BayonError, Conflict, Denied, Invalid, NotFound, Unavailable
@@ -70,6 +72,7 @@ ERRORS: Final[dict[type[BayonError], tuple[int | None, int]]] = {
     BadAccountId: (12, 422),
     PaymentNotFound: (1, 404),
     ClockGoesForward: (5, 409),
+    KeyReused: (5, 409),
     Invalid: (5, 422),
     NotFound: (1, 404),
     Conflict: (5, 409),
@@ -146,10 +149,11 @@ class SandboxDoor:
 
     async def pay(self, call: Call) -> Answer:
         """Pay a QR from any account."""
-        request = Request[Pay, Payment](command=await self._order(call), render=_paid)
-        reply = await self.rail.pay(request)
-        declined = reply.outcome is not None and reply.outcome.state == "declined"
-        return Answer(body=reply.answer, status=422 if declined else 200)
+        request = Request[Pay, Payment](
+            command=await self._order(call), render=_paid, keys=call.keys
+        )
+        answer = (await self.rail.pay(request)).answer
+        return Answer(body=answer, status=422 if _is_refusal(answer) else 200)
 
     async def mail(self, _call: Call) -> Answer:
         """List the mail."""
@@ -204,6 +208,12 @@ def _paid(payment: Payment) -> bytes:
     if payment.state == "declined":
         return failure(3, None, shown)
     return plain(shown).body
+
+
+def _is_refusal(answer: bytes) -> bool:
+    """Tell a decline by what was stored, so that a repeat has the first answer's status."""
+    stored: dict[str, object] = msgspec.json.decode(answer)
+    return "responseCode" in stored  # only what went wrong wears the envelope here
 
 
 def _delay_s(call: Call) -> float:
