@@ -208,6 +208,26 @@ URLS: Final = [
     ("appDeepLinkCallback", "blob:https://shop.test/x", False),
     ("appDeepLinkCallback", "vbscript:x", False),
     ("appDeepLinkCallback", "paid", False),
+    ("appDeepLinkCallback", "", False),
+    ("appIconUrl", "", False),
+    ("appName", "", True),
+    ("appName", "x" * 100, True),
+    ("appName", "x" * 101, False),
+    ("appIconUrl", "https://shop.test/".ljust(2_048, "x"), True),
+    ("appIconUrl", "https://shop.test/".ljust(2_049, "x"), False),
+    ("appIconUrl", "https://bank.test@shop.test/i.svg", False),
+    ("appDeepLinkCallback", "https://shop.test/".ljust(2_049, "x"), False),
+    ("appDeepLinkCallback", "https://bank.test@shop.test/", False),
+    ("appDeepLinkCallback", "https://bank.test:x@shop.test/", False),
+    ("appDeepLinkCallback", "http://shop.test@localhost/", False),
+    ("appDeepLinkCallback", "https://shop.test/@dara", True),
+    *(
+        ("appDeepLinkCallback", f"{scheme}:x", False)
+        for scheme in (
+            *("intent", "about", "filesystem", "view-source", "ftp", "mailto", "sms", "tel"),
+            *("ms-settings", "MS-Word", "Intent"),
+        )
+    ),
 ]
 
 

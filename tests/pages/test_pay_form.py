@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bayon.payments import khqr
-from links import browser, fresh_qr, link_to
+from links import PHONE, browser, fresh_qr, link_to
 from sandboxes import OpenSandbox, Sandbox
 
 
@@ -116,16 +116,39 @@ async def test_a_qr_that_expires_before_the_press_is_not_paid(opened: OpenSandbo
     assert await paid_times(sandbox, qr) == 0
 
 
-async def test_a_qr_whose_payment_is_under_way_says_so(town: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("lang", "says"), [("en", "Payment on its way"), ("km", "ការទូទាត់កំពុងដំណើរការ")]
+)
+async def test_a_qr_whose_payment_is_under_way_says_so_and_offers_nothing_to_pay(
+    town: Sandbox, lang: str, says: str
+) -> None:
     qr = fresh_qr()
     path = await link_to(town, qr)
-    slow = {"fromAccountId": "rieu_dhqj_1984@devb", "qr": qr, "delay_s": 600}
-    assert (await town.simulate("payments", slow)).status_code == 200
-    async with browser(town) as person:
+    async with browser(town, **{"User-Agent": PHONE}) as person:
         form = form_of(await person.get(path))
-        answer = await person.post(form.action, data=form.fields)
-        page = await person.get(answer.headers["location"])
-    assert "This QR is being paid already" in page.text
+        slow = {"fromAccountId": "rieu_dhqj_1984@devb", "qr": qr, "delay_s": 600}
+        assert (await town.simulate("payments", slow)).status_code == 200
+        await person.post(form.action, data=form.fields)
+        page = await person.get(f"{path}?seen=1&lang={lang}")
+    assert says in page.text
+    assert 'content="4;url=' in page.text
+    for offer in ("<form", "bakong://", 'class="picture"'):
+        assert offer not in page.text
+
+
+async def test_a_payment_on_its_way_that_fails_leaves_the_qr_to_be_paid_again(
+    opened: OpenSandbox,
+) -> None:
+    sandbox = await opened()
+    qr = fresh_qr()
+    path = await link_to(sandbox, qr)
+    slow = {"fromAccountId": "rieu_dhqj_1984@devb", "qr": qr, "delay_s": 0.3, "outcome": "failed"}
+    await sandbox.simulate("payments", slow)
+    assert "<form" not in (await sandbox.http.get(path)).text
+    async with asyncio.timeout(5):
+        while "<form" not in (page := await sandbox.http.get(path)).text:  # noqa: ASYNC110 - a worker writes it
+            await asyncio.sleep(0.05)
+    assert "The last attempt failed" in page.text
 
 
 async def test_a_reason_nobody_has_is_not_told(town: Sandbox) -> None:

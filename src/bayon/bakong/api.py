@@ -37,18 +37,32 @@ LIST_LENGTH_MAX: Final = 50
 WAIT_S_MAX: Final = 30
 WAITS_S: Final = {str(seconds): seconds for seconds in range(1, WAIT_S_MAX + 1)}
 
+APP_NAME_LENGTH_MAX: Final = 100
+URL_LENGTH_MAX: Final = 2_048
+"""Anybody may make links, and they are kept: so each is small."""
+
 FOUND: Final = "Getting transaction successfully."
 MD5: Final = Field(name="md5", length_max=255, doc="MD5 of the QR's text, hex")
 HASH: Final = Field(name="hash", length_max=255, doc="the transaction's full hash, hex")
-EMAIL: Final = Field(name="email", length_max=30)
+EMAIL: Final = Field(name="email", length_min=0, length_max=30)
 SOURCE_INFO: Final = Field(
     name="sourceInfo",
     kind="object",
     required=False,
     fields=(
-        Field(name="appIconUrl", doc="https; shown by the payer's device, never fetched here"),
-        Field(name="appName"),
-        Field(name="appDeepLinkCallback", doc="https or your app's own scheme"),
+        Field(
+            name="appIconUrl",
+            length_min=0,
+            length_max=URL_LENGTH_MAX,
+            doc="https; shown by the payer's device, never fetched here",
+        ),
+        Field(name="appName", length_min=0, length_max=APP_NAME_LENGTH_MAX),
+        Field(
+            name="appDeepLinkCallback",
+            length_min=0,
+            length_max=URL_LENGTH_MAX,
+            doc="https or your app's own scheme",
+        ),
     ),
 )
 
@@ -212,7 +226,7 @@ class OpenApi:
             deeplink = await payments.make_deeplink(
                 tx,
                 qr=qr,
-                app_name=source.get("appName"),
+                app_name=source.get("appName") or None,
                 app_icon_url=source.get("appIconUrl"),
                 app_callback_url=source.get("appDeepLinkCallback"),
                 now=now,
@@ -274,7 +288,7 @@ class OpenApi:
 
     async def check_bakong_account(self, call: Call) -> Answer:
         """Tell whether an account exists."""
-        account_id = payments.account_id_of(text(call.values, "accountId"))
+        account_id = payments.account_id_asked(text(call.values, "accountId"))
         if not await self.db.read(lambda tx: payments.find_accounts(tx, [account_id])):
             raise AccountNotFound
         return Answer(body=success(None, "Account ID exists"))

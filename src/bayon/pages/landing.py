@@ -22,7 +22,7 @@ KHMER: Final = frozenset({"km", "kh"})
 class Landing:
     """What the page shows; `app_url` only to phones. Times are ready to be read."""
 
-    state: Literal["open", "expired", "paid"]
+    state: Literal["open", "pending", "expired", "paid"]
     payee: str
     city: str
     account_id: str
@@ -44,16 +44,24 @@ class Landing:
 
 
 def show(
-    deeplink: Deeplink, payment: Payment | None, *, now: datetime, say: Say, app_url: str | None
+    deeplink: Deeplink,
+    payment: Payment | None,
+    *,
+    pending: bool,
+    now: datetime,
+    say: Say,
+    app_url: str | None,
 ) -> Landing:
-    """Show a link as it stands now: `payment` is the newest of its QR that came to an end."""
+    """Show a link as it stands now: `payment` is the newest of its QR that came to an end.
+
+    `pending` says that another one is on its way.
+    """
     read = khqr.read(deeplink.qr)
     expires_at = _at(read.expires_at_ms)
     paid = payment is not None and payment.state == "succeeded"
-    expired = expires_at is not None and expires_at <= now
     payee, city = _names(read, say)
     return Landing(
-        state="paid" if paid else "expired" if expired else "open",
+        state=_state(paid=paid, pending=pending, expires_at=expires_at, now=now),
         payee=payee,
         city=city,
         account_id=read.account_id,
@@ -72,6 +80,16 @@ def show(
         refunded=payment is not None and payment.refunded_at is not None,
         failed=payment is not None and payment.state == "failed",
     )
+
+
+def _state(
+    *, paid: bool, pending: bool, expires_at: datetime | None, now: datetime
+) -> Literal["open", "pending", "expired", "paid"]:
+    if paid:
+        return "paid"
+    if pending:
+        return "pending"  # it was made in time, and may end after it
+    return "expired" if expires_at is not None and expires_at <= now else "open"
 
 
 def is_phone(user_agent: str) -> bool:

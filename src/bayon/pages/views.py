@@ -72,9 +72,12 @@ class Pages:
         """Show what a link asks to pay, and whether it is paid."""
         self._enter(request)
         deeplink = await self._deeplink(slug)
-        payment = await self.rail.status_by_md5(khqr.md5(deeplink.qr))
+        md5 = khqr.md5(deeplink.qr)
+        # Asked for first: what comes to an end in between is then seen as ended.
+        pending = await self.db.read(lambda tx: payments.is_pending(tx, md5))
+        payment = await self.rail.status_by_md5(md5)
         now = (await self.db.clock()).now()
-        return self._landing(request, deeplink, payment, now=now)
+        return self._landing(request, deeplink, payment, pending=pending, now=now)
 
     async def pay(self, request: HtmlRequest, slug: str) -> Redirect:
         """Pay a link's QR from the sandbox's account, then lead back to the page."""
@@ -90,12 +93,18 @@ class Pages:
         return Redirect(back, status_code=303, headers=HEADERS)
 
     def _landing(
-        self, request: HtmlRequest, deeplink: Deeplink, payment: Payment | None, *, now: datetime
+        self,
+        request: HtmlRequest,
+        deeplink: Deeplink,
+        payment: Payment | None,
+        *,
+        pending: bool,
+        now: datetime,
     ) -> Template:
         say = say_to(request)
         phone = landing.is_phone(request.headers.get("user-agent", ""))
         app_url = landing.app_link(self.settings.deeplink_app_url, deeplink.qr) if phone else None
-        shown = landing.show(deeplink, payment, now=now, say=say, app_url=app_url)
+        shown = landing.show(deeplink, payment, pending=pending, now=now, say=say, app_url=app_url)
         visitor = forms.visitor(request.cookies.get(self._cookie_name(request)))
         payable = self.settings.sandbox and shown.state == "open"
         decline = self._decline(request) if payable else None
@@ -123,9 +132,13 @@ class Pages:
         decline: Decline | None,
     ) -> str | None:
         """Say when to go where without a click: to the app the first time, then here again."""
-        if shown.state != "open":
+        if shown.state not in {"open", "pending"}:
             return None
-        if shown.app_url is not None and "seen" not in request.query_params:
+        if (
+            shown.state == "open"
+            and shown.app_url is not None
+            and "seen" not in request.query_params
+        ):
             return f"0;url={shown.app_url}"
         delay_s = REFRESH_S if decline is None else READING_S
         return f"{delay_s};url=/{slug}?seen=1&lang={lang}"

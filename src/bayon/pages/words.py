@@ -39,6 +39,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "opened": ("Paid in the app?", "បានបង់ក្នុងកម្មវិធីហើយមែនទេ?"),
     "look": ("Check the payment", "ពិនិត្យការទូទាត់"),
     "waiting": ("Waiting for the payment", "កំពុងរង់ចាំការទូទាត់"),
+    "pending": ("Payment on its way", "ការទូទាត់កំពុងដំណើរការ"),
+    "pending_text": (
+        "This QR is being paid. There is nothing more to do.",
+        "QR នេះកំពុងត្រូវបានបង់ប្រាក់។ អ្នកមិនចាំបាច់ធ្វើអ្វីទៀតទេ។",
+    ),
     "refreshes": (
         "This page updates by itself.",
         "ទំព័រនេះធ្វើបច្ចុប្បន្នភាពដោយស្វ័យប្រវត្តិ។",

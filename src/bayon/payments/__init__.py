@@ -51,6 +51,7 @@ from bayon.payments.model import (
     Pay,
     Payment,
     PaymentNotFound,
+    account_id_asked,
     account_id_of,
 )
 from bayon.payments.order import AmountMissing, Order, order_by_qr, order_to_account
@@ -63,6 +64,7 @@ from bayon.payments.status import (
     by_instruction_ref,
     by_md5,
     by_short_hash,
+    is_pending,
     list_payments,
 )
 
@@ -94,6 +96,7 @@ __all__ = [
     "Refund",
     "RefundDeclined",
     "Statement",
+    "account_id_asked",
     "account_id_of",
     "add_participant",
     "ask_for_code",
@@ -110,6 +113,7 @@ __all__ = [
     "find_accounts",
     "find_deeplink",
     "find_integrator",
+    "is_pending",
     "keep_mail",
     "khqr",
     "leads_to_app",

@@ -12,8 +12,17 @@ from bayon.payments import integrator_store as store
 from bayon.payments.model import Deeplink
 
 SLUG_LENGTH: Final = 17
-SCHEMES_REFUSED: Final = frozenset({"", "http", "javascript", "data", "file", "blob", "vbscript"})
-"""What a link to an app must not be: code, something on the reader's device, or in clear."""
+SCHEMES_REFUSED: Final = frozenset(
+    {
+        *("", "http", "ftp"),
+        *("javascript", "vbscript", "data", "blob", "filesystem", "file"),
+        *("about", "view-source", "intent", "mailto", "sms", "tel"),
+    }
+)
+"""What a link to an app must not be: code, something of the reader's device or browser, in clear.
+
+Windows' own, `ms-…`, are refused too: they open settings and programs.
+"""
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 
@@ -36,8 +45,8 @@ def scheme_of(url: str) -> str:
         local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
     except ValueError:
         return ""
-    if parts.scheme in {"http", "https"} and not parts.hostname:
-        return ""
+    if parts.scheme in {"http", "https"} and (not parts.hostname or "@" in parts.netloc):
+        return ""  # a name before the @ is there to be taken for the host
     return "loopback" if local else parts.scheme
 
 
@@ -46,7 +55,8 @@ def leads_to_app(url: str) -> bool:
 
     Judged when it is taken and again when it is shown.
     """
-    return scheme_of(url) not in SCHEMES_REFUSED
+    scheme = scheme_of(url)
+    return scheme not in SCHEMES_REFUSED and not scheme.startswith("ms-")
 
 
 async def make_deeplink(

@@ -17,6 +17,8 @@ Completed = Literal["succeeded", "failed"]
 ACCOUNT_ID_LENGTH_MAX: Final = 32
 _ACCOUNT_ID: Final = re.compile(r"[a-z0-9][a-z0-9._+-]*@[a-z0-9]{2,16}")
 
+_ASKED_FOR: Final = re.compile(r"[a-z0-9._+-]*@[a-z0-9._+-]*")
+
 
 class BadAccountId(Invalid):
     """Account ID is invalid"""  # noqa: D400 - the live service's text
@@ -167,13 +169,22 @@ class Deeplink:
 
 
 def account_id_of(text: str) -> str:
-    """Read an account id: lower-case `name@bank`.
+    """Read an account id: lower-case `name@bank`. Errors: `BadAccountId` for what none can be."""
+    return _lowered(text, _ACCOUNT_ID)
+
+
+def account_id_asked(text: str) -> str:
+    """Read an id of which is asked whether there is such an account: also what none can be.
 
     Errors: `BadAccountId` without exactly one @, longer than 32, or with characters no account has.
     """
+    return _lowered(text, _ASKED_FOR)
+
+
+def _lowered(text: str, shape: re.Pattern[str]) -> str:
     lowered = text.lower()
     # Judged before it is lowered too: the Kelvin sign becomes a k.
     fits = text.isascii() and len(text) <= ACCOUNT_ID_LENGTH_MAX
-    if not fits or not _ACCOUNT_ID.fullmatch(lowered):
+    if not fits or not shape.fullmatch(lowered):
         raise BadAccountId
     return lowered

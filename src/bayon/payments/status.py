@@ -24,6 +24,11 @@ async def by_md5(tx: Tx, md5s: Sequence[str]) -> list[Payment | None]:
     return [found.get(md5) for md5 in wanted]
 
 
+async def is_pending(tx: Tx, md5: str) -> bool:
+    """Tell whether a payment of this MD5 (hex) is on its way: its QR is taken, and not yet paid."""
+    return await store.pending_by_md5(tx, _bytes(md5))
+
+
 async def by_hash(tx: Tx, hashes: Sequence[str]) -> list[Payment | None]:
     """Find for each hash (64 hex digits) its payment, if it succeeded or failed. One statement."""
     wanted = [_bytes(digest) for digest in hashes]
