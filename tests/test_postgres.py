@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import asyncpg
 import pytest
 
 from bayon.errors import Unavailable
-from bayon.postgres import EmbeddedPostgres, binary, url_of
+from bayon.postgres import EmbeddedPostgres, binary, process, url_of
 
 STARTER = """
 import asyncio, os, signal, sys
@@ -167,6 +168,29 @@ async def test_a_killed_server_is_brought_back_with_what_was_committed(
         if orphan is not None:
             with pytest.raises((OSError, asyncpg.PostgresError)):
                 await orphan
+
+
+async def test_a_watch_that_cannot_see_leaves_the_server_alone_and_goes_on(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = EmbeddedPostgres(data_dir)
+    url = await server.start()
+    pid, looked = server.pid, 0
+
+    def blind(*_: object) -> bool:
+        nonlocal looked
+        looked += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with watched(server):
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "is_server", blind)
+            while looked < 3:  # noqa: ASYNC110 - the watch tells nobody
+                await asyncio.sleep(0.01)
+        assert server.pid == pid
+        assert is_alive(pid)
+        os.kill(pid, signal.SIGKILL)
+        assert await until_answered(url, "SELECT 1") == 1
 
 
 async def test_a_stopped_server_is_not_brought_back(data_dir: Path) -> None:

@@ -131,16 +131,20 @@ class EmbeddedPostgres:
             await asyncio.sleep(min(TICK_S * 2 ** min(attempt, 8), BACKOFF_MAX_S))
             if not self._wanted or self._cluster is None or self._pid is None:
                 continue
-            if process.is_server(self._pid, self._cluster):
-                process.trim_log(self._cluster)
-                continue
-            attempt += 1
-            _log.warning("postgres.died", pid=self._pid, attempt=attempt)
             try:
+                if process.is_server(self._pid, self._cluster):
+                    process.trim_log(self._cluster)
+                    attempt = 0
+                    continue
+                attempt += 1
+                _log.warning("postgres.died", pid=self._pid, attempt=attempt)
                 await self._start(may_create=False)
                 attempt = 0
             except Unavailable as error:
                 _log.warning("postgres.restart_failed", attempt=attempt, reason=error.message)
+            except OSError as error:  # no file left to look with: who cannot tell leaves it alone
+                attempt += 1
+                _log.warning("postgres.not_seen", attempt=attempt, reason=error.strerror)
 
     async def stop(self) -> None:
         """Shut the server down cleanly, whoever started it; nothing happens if none runs."""
