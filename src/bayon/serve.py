@@ -25,13 +25,13 @@ from typing import Any, Final, Literal
 
 import structlog
 import trustme
-import uvicorn
 
 from bayon import bakong, payments, sandbox
 from bayon.app import Bayon, build
 from bayon.config import BadSettings, Settings, require
-from bayon.db import Database, Tx, kept_secrets, migrate, read_clock
+from bayon.db import Database, Tx, is_untouched, kept_secrets, migrate, read_clock
 from bayon.errors import Invalid, Unavailable
+from bayon.listen import Server, bound, make_server, take_all_files
 from bayon.log import Secret
 from bayon.postgres import EmbeddedPostgres
 from bayon.sandbox import Demo, Keys
@@ -40,9 +40,6 @@ from bayon.seal import Sealer
 Part = Literal["http", "network", "worker"]
 PARTS: Final[tuple[Part, ...]] = ("http", "worker")
 
-BACKLOG: Final = 2_048
-GRACE_S: Final = 5
-KEEP_ALIVE_S: Final = 75
 COLLECT_AFTER: Final = (50_000, 20, 100)
 KEY_CHARACTERS_MIN: Final = 8
 
@@ -69,6 +66,7 @@ async def run_dev(settings: Settings, *, ready_file: Path | None) -> None:
     runs on the data directory, or PostgreSQL does not start; `BadSettings` on a database that is
     no sandbox's.
     """
+    take_all_files()
     await _until_stopped(_dev(settings, ready_file))
 
 
@@ -78,6 +76,7 @@ async def run_serve(settings: Settings, *, parts: tuple[Part, ...]) -> None:
     Errors: `BadSettings` when a setting is missing, a key is weak, or the database is a sandbox's;
     `Unavailable` when the port is taken or the database is away.
     """
+    take_all_files()
     await _until_stopped(_serve(settings, parts))
 
 
@@ -100,10 +99,8 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
 async def _dev(settings: Settings, ready_file: Path | None) -> None:
     _remove(ready_file)
     with (
-        _bound(
-            settings.http_host, settings.http_port
-        ) as http,  # before PostgreSQL runs for nothing
-        _bound(settings.http_host, settings.https_port) as https,
+        bound(settings.http_host, settings.http_port) as http,  # before PostgreSQL runs for nothing
+        bound(settings.http_host, settings.https_port) as https,
     ):
         async with _database(settings) as (url, db, guards):
             keys, demo = await _seed(db)
@@ -118,13 +115,17 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 participant_token=demo.participant_token,
                 pid=os.getpid(),
             )
-            servers = [_server(bayon, settings, http), _server(bayon, settings, https, key_file)]
+            servers = [
+                make_server(bayon, settings, http),
+                make_server(bayon, settings, https, key_file),
+            ]
             work = [bayon.rail.work(), bayon.rail.watch_others(), *guards]
             await _run(bayon, servers, work, ready=lambda: _announce(addresses, ready_file))
 
 
 async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
-    require(settings, "database_url", "seal_keys", "bakong_jwt_key", "public_url")
+    public = ("public_url",) if "http" in parts else ()
+    require(settings, "database_url", "seal_keys", "bakong_jwt_key", *public)
     assert settings.database_url is not None
     assert settings.seal_keys is not None
     assert settings.bakong_jwt_key is not None
@@ -132,17 +133,17 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
     with contextlib.ExitStack() as stack:
         listeners = []
         if "http" in parts:
-            listeners = [stack.enter_context(_bound(settings.http_host, settings.http_port))]
+            listeners = [stack.enter_context(bound(settings.http_host, settings.http_port))]
         db = await Database.connect(settings.database_url.reveal(), size_max=settings.pool_size_max)
         try:
+            await db.transaction(_refuse_sandbox)  # first: what is refused is left as it is
             await migrate(db)
-            await db.transaction(_refuse_sandbox)
             bayon = build(
                 settings, db, seal_keys=settings.seal_keys, jwt_key=settings.bakong_jwt_key
             )
             work = [bayon.rail.watch_others()] if listeners else []
             work += [bayon.rail.work()] if "worker" in parts else []
-            servers = [_server(bayon, settings, listener) for listener in listeners]
+            servers = [make_server(bayon, settings, listener) for listener in listeners]
             port = listeners[0].getsockname()[1] if listeners else None
             await _run(bayon, servers, work, ready=lambda: log.info("ready", port=port))
         finally:
@@ -232,6 +233,8 @@ def _token_maker(key: Secret) -> sandbox.TokenMaker:
 
 
 async def _refuse_sandbox(tx: Tx) -> None:
+    if await is_untouched(tx):
+        return
     if (await read_clock(tx)).offset or await kept_secrets(tx):
         raise BadSettings("This database is a sandbox's: production wants one of its own.")
 
@@ -252,43 +255,9 @@ def _refuse_weak_keys(seal_keys: Secret, jwt_key: Secret) -> None:
             raise BadSettings(f"BAYON_{name} is no secret: take 32 random bytes.")
 
 
-class _Server(uvicorn.Server):
-    """One listener. Signals are the process's, not each server's."""
-
-    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
-        super().__init__(config)
-        self.listener: socket.socket = listener
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
-def _server(
-    bayon: Bayon, settings: Settings, listener: socket.socket, key_file: Path | None = None
-) -> "_Server":
-    config = uvicorn.Config(
-        bayon.asgi,  # pyright: ignore[reportArgumentType] - the same protocol by another name
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-        ssl_certfile=key_file,
-        ssl_keyfile=key_file,
-    )
-    return _Server(config, listener)
-
-
 async def _run(
     bayon: Bayon,
-    servers: Sequence[_Server],
+    servers: Sequence[Server],
     work: Sequence[Coroutine[Any, Any, None]],
     *,
     ready: Callable[[], object],
@@ -326,23 +295,6 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
-
-
-@contextlib.contextmanager
-def _bound(host: str, port: int) -> Generator[socket.socket]:
-    """Take a port; who connects before its server has started waits for it."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setblocking(False)
-        try:
-            listener.bind((host, port))
-            listener.listen(BACKLOG)  # at once: of two that have only bound it, both may go on
-        except OSError as error:
-            raise Unavailable(
-                f"Port {port} of {host} cannot be listened on: {error.strerror}."
-            ) from error
-        yield listener
 
 
 def _url(scheme: str, settings: Settings, listener: socket.socket) -> str:

@@ -68,7 +68,7 @@ LIBRARIES: Final = {
     "prometheus_client": "app.py",
     "segno": "payments/picture.py",
     "trustme": "serve.py",
-    "uvicorn": "serve.py",
+    "uvicorn": "listen.py",
     "uvloop": "cli.py",
 }
 """Where a library may be named: it can be exchanged there, and nobody else has to know."""

@@ -70,6 +70,24 @@ async def test_it_refuses_the_database_of_a_sandbox(home: Home, server: Server) 
     await server.drop(url)
 
 
+async def test_what_it_refuses_it_leaves_as_it_is(home: Home, server: Server) -> None:
+    url = await server.clone()
+    dev = await home.dev(BAYON_DATABASE_URL=url)
+    await dev.running.stop()
+    await query(url, "DELETE FROM cellar.migration")  # made by an older version, it seems
+    done = await home.bayon("serve", stdin=b"", **_on(url))
+    assert (done.code, "This database is a sandbox's" in done.err) == (1, True), done.err
+    assert await query(url, "SELECT count(*) FROM cellar.migration") == 0
+    await server.drop(url)
+
+
+async def test_a_worker_alone_needs_no_public_address(home: Home) -> None:
+    done = await home.bayon("serve", "--only", "worker")
+    assert [line.split()[0] for line in done.err.splitlines()[1:]] == [
+        f"BAYON_{name}" for name in ("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY")
+    ]
+
+
 async def test_there_is_no_card_network_yet_and_it_says_so(home: Home) -> None:
     done = await home.bayon("serve", "--only", "network")
     assert (done.code, done.err) == (
