@@ -65,6 +65,34 @@ def test_a_flood_of_addresses_is_forgotten_again() -> None:
     assert limit.callers <= limits.BUCKETS_MAX
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        ("no:address", "no:other", False),
+    ],
+)
+def test_of_an_ipv6_address_the_network_is_the_caller(
+    first: str, second: str, *, same: bool
+) -> None:
+    limit = Limit(1)
+    assert taken(limit, first, 10) == 10
+    assert taken(limit, second, 10) == (0 if same else 10)
+
+
+def test_a_flood_of_addresses_buys_nobody_a_new_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BUCKETS_MAX", 100)
+    limit, granted = Limit(1), 0
+    for number in range(1_000):
+        granted += taken(limit, "glutton", 1)
+        limit.take(str(number))
+    assert granted in {10, 11}  # and what filled up again meanwhile
+
+
 async def status_from(sandbox: Sandbox, address: str) -> int:
     """Ask from an address."""
     token = sandbox.integrator_token.encode()
