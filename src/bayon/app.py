@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from litestar import HttpMethod, Litestar, Request, get, route
 from litestar.config.cors import CORSConfig
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.response import Response, Template
 from litestar.routes import HTTPRoute
 from litestar.types import (
@@ -55,6 +55,8 @@ from bayon.web import (
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 HEADERS_SIZE_MAX: Final = 65_536
+LOOPBACK: Final = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 log = structlog.get_logger()
@@ -100,7 +102,7 @@ def build(settings: Settings, db: Database, *, seal_keys: Secret, jwt_key: Secre
     handlers += pages.handlers(
         db=db, rail=rail, porch=porch, settings=settings, sealer=sealer, api=described
     )
-    handlers += _plain_routes(db, metrics, described)
+    handlers += _plain_routes(db, metrics, described, everybody=settings.sandbox)
     litestar = Litestar(
         route_handlers=handlers,
         openapi_config=None,
@@ -205,7 +207,7 @@ def _request_id(scope: HTTPScope) -> bytes:
 
 
 def _plain_routes(
-    db: Database, metrics: Metrics, described: dict[str, object]
+    db: Database, metrics: Metrics, described: dict[str, object], *, everybody: bool
 ) -> list[ControllerRouterHandler]:
     openapi_json = msgspec.json.encode(described)
 
@@ -224,7 +226,9 @@ def _plain_routes(
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     @get("/metrics", sync_to_thread=False)
-    def read_metrics() -> Response[bytes]:
+    def read_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if not (everybody or _is_of_this_machine(request)):
+            raise NotFoundException
         return Response(
             generate_latest(metrics.registry), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
@@ -234,6 +238,12 @@ def _plain_routes(
         return Response(openapi_json, media_type="application/json")
 
     return [healthz, readyz, read_metrics, openapi]
+
+
+def _is_of_this_machine(request: Request[Any, Any, Any]) -> bool:
+    """Tell whether who asks is here, and is no proxy that asks for somebody else."""
+    here = request.client is not None and request.client.host in LOOPBACK
+    return here and not any(name in request.headers for name in FORWARDED)
 
 
 def _refuse_http(

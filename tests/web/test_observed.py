@@ -65,6 +65,34 @@ async def test_requests_are_measured_by_route_and_status(opened: OpenSandbox) ->
     assert "bayon_unexpected_errors_total 0.0" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("address", "header", "status"),
+    [
+        ("127.0.0.1", b"accept", 200),
+        ("::1", b"accept", 200),
+        ("10.0.0.1", b"accept", 404),
+        ("", b"accept", 404),
+        ("127.0.0.1", b"x-forwarded-for", 404),  # a proxy's, who is here, but asks for another
+        ("127.0.0.1", b"forwarded", 404),
+    ],
+)
+async def test_in_production_measurements_are_for_this_machine_only(
+    opened: OpenSandbox, address: str, header: bytes, status: int
+) -> None:
+    production = await opened(sandbox=False)
+    request = {"method": "GET", "path": "/metrics", "raw_path": b"/metrics"}
+    got, _, body = await send_raw(
+        production.asgi,
+        [],
+        client=(address, 1) if address else None,
+        headers=[(header, b"x")],
+        **request,
+    )
+    assert got == status
+    assert (b"bayon_request" in body) == (status == 200)
+    assert status == 200 or json.loads(body).keys() == FOUR
+
+
 async def test_a_fault_is_counted_and_logged_by_its_class_only(opened: OpenSandbox) -> None:
     sandbox = await opened()
     await sandbox.db.transaction(lambda tx: tx.run("DROP TABLE payments.mail"))
@@ -159,7 +187,7 @@ async def test_what_the_application_lets_fall_is_answered_too(db: Database) -> N
         await send_raw(app, [], path="/", raw_path=b"/")
 
 
-async def test_headers_without_end_are_refused(town: Sandbox) -> None:
+async def test_headers_that_are_whole_but_too_large_are_refused(town: Sandbox) -> None:
     answer = await town.http.get("/healthz", headers={"x-long": "x" * 70_000})
 
     assert answer.status_code == 413
