@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -296,14 +296,26 @@ async def test_clock_is_read_once_for_all_who_ask_at_the_same_time(db: Database)
 
 
 async def test_clock_read_before_it_was_moved_is_told_to_nobody_who_asks_after(
-    db: Database,
+    db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read, has_read, may_tell = db.read, asyncio.Event(), asyncio.Event()
+
+    async def read_slowly(work: Callable[[Tx], Awaitable[object]]) -> object:
+        found = await read(work)
+        has_read.set()
+        await may_tell.wait()
+        return found
+
+    monkeypatch.setattr(db, "read", read_slowly)
     early = asyncio.create_task(db.clock())
-    await asyncio.sleep(0)
+    await has_read.wait()
+    monkeypatch.undo()
     await db.transaction(lambda tx: advance_clock(tx, advance_s=10))
     db.forget_clock()
-    assert (await db.clock()).offset == timedelta(seconds=10)
-    await early
+    async with asyncio.timeout(5):
+        assert (await db.clock()).offset == timedelta(seconds=10)
+    may_tell.set()
+    assert (await early).offset == timedelta()
     assert (await db.clock()).offset == timedelta(seconds=10)
 
 
