@@ -185,8 +185,9 @@ async def test_a_watch_that_cannot_see_leaves_the_server_alone_and_goes_on(
     async with watched(server):
         with monkeypatch.context() as patch:
             patch.setattr(process, "is_server", blind)
-            while looked < 3:  # noqa: ASYNC110 - the watch tells nobody
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(15):
+                while looked < 3:  # noqa: ASYNC110 - the watch tells nobody
+                    await asyncio.sleep(0.01)
         assert server.pid == pid
         assert is_alive(pid)
         os.kill(pid, signal.SIGKILL)
