@@ -33,7 +33,7 @@ ROOMS: Final = {
     "web": "access envelope fields limits openapi operation store",
     "bakong": "api participants register samples tokens wire",
     "pages": "forms landing manual page refusals views words",
-    "sandbox": "api demo",
+    "sandbox": "api demo samples",
 }
 """The files of each room: nouns in `model`, rules in verbs, statements in `store`, the public
 shape in `document`, the way in by `api`, `views` or `host`, the dialect in `wire`."""

@@ -6,7 +6,20 @@ from typing import Any, Final
 
 import pytest
 
-from sandboxes import FOUR, OpenSandbox, Sandbox
+from bayon.bakong import wire
+from bayon.batch import KeyReused
+from bayon.errors import Unavailable
+from bayon.sandbox import api as sandbox_api
+from bayon.web import (
+    BadBody,
+    BadFields,
+    BodyTooLarge,
+    TooManyRequests,
+    Unauthorized,
+    WrongMethod,
+)
+from factories import make_qr
+from sandboxes import FOUR, PAYER, RECEIVER, OpenSandbox, Sandbox
 
 SEEDS: Final = {
     "/v1/request_token",
@@ -64,9 +77,117 @@ async def test_every_operation_has_an_id_of_its_own_and_answers_with_examples(
             examples = response["content"]["application/json"]["examples"]
             assert examples, where
             for example in examples.values():
-                assert "value" in example, where
-                if not path.startswith("/sandbox"):
-                    assert example["value"].keys() == FOUR, where
+                plain = path.startswith("/sandbox") and status == "200"
+                assert (example["value"].keys() == FOUR) is not plain, where
+
+
+def codes(operation: Mapping[str, Any]) -> set[tuple[int, int | None]]:
+    """List HTTP status and error code of each answer that is shown."""
+    return {
+        (int(status), example["value"].get("errorCode"))
+        for status, response in operation["responses"].items()
+        for example in response["content"]["application/json"]["examples"].values()
+    }
+
+
+async def test_every_operation_shows_what_its_kind_is_refused_with(town: Sandbox) -> None:
+    for path, method, operation in await operations(town):
+        table = sandbox_api.ERRORS if path.startswith("/sandbox") else wire.ERRORS
+        post, reading = (BadBody, BodyTooLarge), operation.get("parameters", [])
+        kinds = [WrongMethod, TooManyRequests, Unavailable]
+        kinds += [BadFields, *post] if method == "post" else []
+        kinds += [Unauthorized] if operation.get("security") else []
+        kinds += [KeyReused] if any(p["in"] == "header" for p in reading) else []
+        shown = codes(operation)
+        assert {(table[kind][1], table[kind][0]) for kind in kinds} <= shown, path
+        if method == "get":
+            assert not shown & {(table[kind][1], table[kind][0]) for kind in post}, path
+        assert operation["description"].endswith("."), path
+        responses = operation["responses"]
+        assert responses["429"]["headers"]["Retry-After"]["schema"]["type"] == "integer", path
+        assert "Allow" in responses["405"]["headers"], path
+        if operation.get("security"):
+            assert "WWW-Authenticate" in responses["401"]["headers"], path
+
+
+OWN_CODES: Final[dict[str, set[int]]] = {
+    "request_token": {7, 8},
+    "verify": {6},
+    "renew_token": {6, 10},
+    "generate_deeplink_by_qr": {2, 4},
+    "check_transaction_by_md5": {1, 2, 3, 6},
+    "check_transaction_by_hash": {1, 3, 6},
+    "check_transaction_by_short_hash": {1, 3, 6},
+    "check_transaction_by_instruction_ref": {1, 3, 6},
+    "check_transaction_by_external_ref": {1, 3, 6},
+    "check_transaction_by_md5_list": {6},
+    "check_transaction_by_hash_list": {6},
+    "check_bakong_account": {6, 11, 12},
+    "check_account_exist": {6, 11, 12},
+    "open_account": {6, 12},
+    "get_account": {6, 11, 12},
+    "deposit": {3, 6, 11, 12},
+    "pay": {3, 4, 6, 11, 12},
+    "list_payments": {6, 12},
+    "refund": {1, 3, 6},
+    "sandbox_pay": {3, 4, 6, 11, 12},
+    "sandbox_mail": {6},
+    "sandbox_clock": {6},
+    "sandbox_advance_clock": {6},
+}
+"""The error codes each operation can answer, but 5 and 9."""
+
+
+async def test_every_operation_shows_the_error_codes_it_has_and_no_others(town: Sandbox) -> None:
+    found = {
+        operation["operationId"]: {code for _, code in codes(operation)} - {None, 5, 9}
+        for _, _, operation in await operations(town)
+    }
+    assert found == OWN_CODES
+
+
+async def test_lists_show_a_static_qr_by_md5_only(town: Sandbox) -> None:
+    paths = (await described(town))["paths"]
+    for name, static in (("md5", True), ("hash", False)):
+        answers = paths[f"/v1/check_transaction_by_{name}_list"]["post"]["responses"]["200"]
+        success = answers["content"]["application/json"]["examples"]["Success"]["value"]
+        statuses = {item["status"] for item in success["data"]}
+        assert ("STATIC_QR" in statuses) is static
+
+
+async def test_the_envelope_is_a_schema_that_every_other_answer_refers_to(town: Sandbox) -> None:
+    document = await described(town)
+    envelope = document["components"]["schemas"]["Envelope"]
+    assert set(envelope["required"]) == envelope["properties"].keys() == FOUR
+    for path, _, operation in await operations(town):
+        for status, response in operation["responses"].items():
+            schema = response["content"]["application/json"]["schema"]
+            plain = path.startswith("/sandbox") and status == "200"
+            reference = {"$ref": "#/components/schemas/Envelope"}
+            assert (reference in [schema, *schema.get("allOf", [])]) is not plain, (path, status)
+            assert not plain or schema["properties"], path
+
+
+async def test_the_sandboxs_samples_have_the_shape_of_its_answers(town: Sandbox) -> None:
+    paths = (await described(town))["paths"]
+    order = {"fromAccountId": PAYER, "qr": make_qr(to=RECEIVER, amount_minor=1)}
+    await town.ask(
+        "/v1/request_token",
+        paths["/v1/request_token"]["post"]["requestBody"]["content"]["application/json"]["example"],
+    )
+    for method, path, answer in (
+        ("post", "payments", await town.simulate("payments", order)),
+        ("post", "clock", await town.simulate("clock", {"advance_s": 0})),
+        ("get", "clock", await town.get("/sandbox/v1/clock", token=town.bank_token)),
+        ("get", "mail", await town.get("/sandbox/v1/mail", token=town.bank_token)),
+    ):
+        response = paths[f"/sandbox/v1/{path}"][method]["responses"]["200"]
+        for example in response["content"]["application/json"]["examples"].values():
+            assert example["value"].keys() == answer.json().keys()
+    mail = paths["/sandbox/v1/mail"]["get"]["responses"]["200"]["content"]["application/json"]
+    found = (await town.get("/sandbox/v1/mail", token=town.bank_token)).json()["messages"]
+    (shown,) = mail["examples"]["The mail"]["value"]["messages"]
+    assert shown.keys() == found[0].keys()
 
 
 async def test_paths_and_parameters_agree(town: Sandbox) -> None:

@@ -11,7 +11,7 @@ from typing import Final, cast
 from bayon import payments
 from bayon.bakong import samples
 from bayon.bakong.register import Registrar
-from bayon.bakong.wire import StaticQr
+from bayon.bakong.wire import StaticQr, refuse
 from bayon.config import Settings
 from bayon.db import Database, Tx
 from bayon.errors import Problem
@@ -31,6 +31,7 @@ from bayon.web import (
     success,
     text,
     text_or_none,
+    with_refusals,
 )
 
 LIST_LENGTH_MAX: Final = 50
@@ -78,7 +79,8 @@ class OpenApi:
 
     def operations(self) -> list[Operation]:
         """List the operations of this door."""
-        return [*self._registration(), *self._checks(), *self._lists(), *self._account_checks()]
+        found = [*self._registration(), *self._checks(), *self._lists(), *self._account_checks()]
+        return with_refusals(found, refuse)
 
     def _registration(self) -> list[Operation]:
         names = (
@@ -91,6 +93,7 @@ class OpenApi:
                 name="request_token",
                 path="/v1/request_token",
                 summary="Request a token: a verification code by e-mail",
+                doc="Mails a code to the address; asking again voids the code before.",
                 serve=self.request_token,
                 body=(EMAIL, *names),
                 sample=samples.REQUEST_TOKEN,
@@ -100,6 +103,7 @@ class OpenApi:
                 name="verify",
                 path="/v1/verify",
                 summary="Verify the code and get a token",
+                doc="Turns the code from the mail into a token, once.",
                 serve=self.verify,
                 body=(code,),
                 sample=samples.VERIFY,
@@ -109,6 +113,8 @@ class OpenApi:
                 name="renew_token",
                 path="/v1/renew_token",
                 summary="Renew a token",
+                doc="Gives a verified address a new token; where the server asks for it, only to "
+                "the bearer of the latest one, expired or not.",
                 serve=self.renew_token,
                 body=(EMAIL,),
                 sample=samples.RENEW_TOKEN,
@@ -118,6 +124,7 @@ class OpenApi:
                 name="generate_deeplink_by_qr",
                 path="/v1/generate_deeplink_by_qr",
                 summary="Generate a deeplink to a dynamic QR",
+                doc="Makes a link, another one each time, to a page with the QR to pay.",
                 serve=self.generate_deeplink_by_qr,
                 body=(free_text("qr"), SOURCE_INFO),
                 sample=samples.DEEPLINK,
@@ -149,12 +156,14 @@ class OpenApi:
                 name=f"check_transaction_by_{name}",
                 path=f"/v1/check_transaction_by_{name}",
                 summary=f"Check a transaction's status by {name.replace('_', ' ')}",
+                doc="Finds the newest payment that succeeded, else one that failed; what is "
+                "pending or declined is not found.",
                 serve=serve,
                 access=("integrator",),
                 body=body,
                 query=query,
                 sample=samples.CHECKS[name],
-                answers=samples.CHECK_ANSWERS,
+                answers=samples.CHECK_ANSWERS[name],
             )
             for name, serve, body, query in named
         ]
@@ -169,6 +178,8 @@ class OpenApi:
                 name=f"check_transaction_by_{name}_list",
                 path=f"/v1/check_transaction_by_{name}_list",
                 summary=f"Check up to 50 transactions' status by {name}",
+                doc="Answers in the order asked, one item for each; takes a bare array or an "
+                "object with its one member.",
                 serve=serve,
                 access=("integrator",),
                 body=(Field(name=member, kind="texts", length_max=LIST_LENGTH_MAX),),
@@ -185,6 +196,7 @@ class OpenApi:
                 name=name,
                 path=f"/v1/{name}",
                 summary="Check whether a Bakong account exists",
+                doc="Says whether there is such an account here, and nothing else of it.",
                 serve=self.check_bakong_account,
                 access=() if self.settings.bakong_open_account_check else ("integrator",),
                 body=(free_text("accountId"),),

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from bayon import payments
 from bayon.bakong import samples
-from bayon.bakong.wire import DECLINES
+from bayon.bakong.wire import DECLINES, refuse
 from bayon.batch import Key, Request, answer_once
 from bayon.db import Database
 from bayon.errors import Problem
@@ -46,6 +46,7 @@ from bayon.web import (
     success,
     text,
     text_or_none,
+    with_refusals,
 )
 
 OWN: Final[tuple[AccessKind, ...]] = ("participant",)
@@ -88,12 +89,17 @@ class ParticipantApi:
 
     def operations(self) -> list[Operation]:
         """List the operations of this door."""
+        return with_refusals([*self._on_accounts(), *self._on_payments()], refuse)
+
+    def _on_accounts(self) -> list[Operation]:
         accounts = "/participant/v1/accounts"
         return [
             Operation(
                 name="open_account",
                 path=accounts,
                 summary="Open an account",
+                doc="Opens it in one or two currencies; the part behind the @ is your code.",
+                keyed=True,
                 serve=self.open_account,
                 access=OWN,
                 body=(
@@ -109,6 +115,7 @@ class ParticipantApi:
                 method="GET",
                 path=accounts + "/{account_id:str}",
                 summary="Read an account and its balances",
+                doc="Tells what an account of yours has, booked and available.",
                 serve=self.get_account,
                 access=OWN,
                 answers=samples.ACCOUNT_READ_ANSWERS,
@@ -117,16 +124,24 @@ class ParticipantApi:
                 name="deposit",
                 path="/participant/v1/deposits",
                 summary="Put money on an account",
+                doc="Adds to the balance of an account of yours.",
+                keyed=True,
                 serve=self.deposit,
                 access=OWN,
                 body=(ACCOUNT_ID, AMOUNT, CURRENCY, EXTERNAL_REF),
                 sample=samples.DEPOSIT,
                 answers=samples.DEPOSIT_ANSWERS,
             ),
+        ]
+
+    def _on_payments(self) -> list[Operation]:
+        return [
             Operation(
                 name="pay",
                 path="/participant/v1/payments",
                 summary="Pay a KHQR, or an account",
+                doc="Pays from your account, once; a decline is recorded, and nothing moves.",
+                keyed=True,
                 serve=self.pay,
                 access=OWN,
                 body=PAYMENT_FIELDS,
@@ -138,6 +153,7 @@ class ParticipantApi:
                 method="GET",
                 path="/participant/v1/payments",
                 summary="List payments, newest first: incoming and outgoing, declines with reason",
+                doc="Gives 50 a page; `next` of one page is `after` for the one behind it.",
                 serve=self.list_payments,
                 access=OWN,
                 query=LIST_FIELDS,
@@ -147,6 +163,8 @@ class ParticipantApi:
                 name="refund",
                 path="/participant/v1/refunds",
                 summary="Refund a payment you received: the whole amount, once",
+                doc="Gives the whole amount back to who paid.",
+                keyed=True,
                 serve=self.refund,
                 access=OWN,
                 body=(Field(name="hash", length_min=64, length_max=64),),

@@ -3,6 +3,7 @@
 Source: Bakong Open API 1.0.2, the sample of each section; the live service for later members.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from bayon.web import TEXTS, Shown
@@ -27,14 +28,12 @@ def failed(
     return Shown(status=status, title=title, body=body)
 
 
-MISSING: Final = failed(5, "A field is missing")
-MALFORMED: Final = failed(5, "Malformed", status=400, message="The request body is not valid JSON.")
-UNAUTHORIZED: Final = failed(6, "Unauthorized", status=401)
-TOO_MANY: Final = failed(
-    None, "Too many requests", status=429, message="Too many requests. Please slow down."
-)
-AWAY: Final = failed(9, "Away", status=500)
-COMMON: Final = (MISSING, MALFORMED, TOO_MANY, AWAY)
+def declined(reason: str, message: str, payment: Mapping[str, object] | None = None) -> Shown:
+    """Show a decline: error 3 with its reason, and with the payment where there is one."""
+    data = {**(payment or {}), "declineReason": reason}
+    body = {"data": data, "errorCode": 3, "responseCode": 1, "responseMessage": message}
+    return Shown(status=200, title=f"Declined: {reason}", body=body)
+
 
 TRANSACTION: Final = {
     "hash": _HASH,
@@ -57,16 +56,18 @@ REQUEST_TOKEN_ANSWERS: Final = (
     shown(None, "Email has been sent"),
     failed(7, "Mail server is down"),
     failed(8, "Registered already"),
-    *COMMON,
+    failed(5, "No address", message="email is not an address mail can be sent to."),
 )
 VERIFY: Final = {"code": "aB3dE5gH7jK9mN1pQ2sT"}
-VERIFY_ANSWERS: Final = (shown(_TOKEN, "Token has been issued"), UNAUTHORIZED, *COMMON)
+VERIFY_ANSWERS: Final = (
+    shown(_TOKEN, "Token has been issued"),
+    failed(6, "The code does not work", status=401),
+)
 RENEW_TOKEN: Final = {"email": "string"}
 RENEW_TOKEN_ANSWERS: Final = (
     shown(_TOKEN, "Token has been issued"),
     failed(10, "Not registered yet"),
-    UNAUTHORIZED,
-    *COMMON,
+    failed(6, "Not the bearer of the latest token", status=401),
 )
 DEEPLINK: Final = {
     "qr": "00020101021229190015gg_hh_1980@amkb52045999530384054031685802KH5905Gg+Hh"
@@ -84,7 +85,6 @@ DEEPLINK_ANSWERS: Final = (
     ),
     failed(2, "A static QR"),
     failed(4, "The QR cannot be read"),
-    *COMMON,
 )
 CHECKS: Final[dict[str, object]] = {
     "md5": {"md5": _MD5},
@@ -93,41 +93,39 @@ CHECKS: Final[dict[str, object]] = {
     "instruction_ref": {"instructionRef": "00001234"},
     "external_ref": {"externalRef": "DEV123456ZTH"},
 }
-CHECK_ANSWERS: Final = (
+_CHECKED: Final = (
     shown(TRANSACTION, "Getting transaction successfully."),
     failed(3, "Failed"),
     failed(1, "Not found"),
-    failed(2, "The MD5 is a static QR's"),
-    UNAUTHORIZED,
-    *COMMON,
 )
+CHECK_ANSWERS: Final[dict[str, tuple[Shown, ...]]] = {
+    **dict.fromkeys(CHECKS, _CHECKED),
+    "md5": (*_CHECKED, failed(2, "The MD5 is a static QR's")),
+}
 LISTS: Final[dict[str, object]] = {"md5": [_MD5], "hash": [_HASH]}
 _LISTED: Final = (
     ("SUCCESS", "Transaction success", TRANSACTION),
     ("NOT_FOUND", TEXTS[1], None),
     ("FAILED", TEXTS[3], None),
 )
+_STATIC: Final = ("STATIC_QR", TEXTS[2], None)
 LIST_ANSWERS: Final = {
     name: (
         shown(
             [
                 {name: value, "status": status, "message": text, "data": data}
-                for status, text, data in _LISTED
+                for status, text, data in listed
             ],
             "Getting transaction data successfully.",
         ),
-        UNAUTHORIZED,
-        *COMMON,
     )
-    for name, value in (("md5", _MD5), ("hash", _HASH))
+    for name, value, listed in (("md5", _MD5, (*_LISTED, _STATIC)), ("hash", _HASH, _LISTED))
 }
 ACCOUNT: Final = {"accountId": "user@bank"}
 ACCOUNT_ANSWERS: Final = (
     shown(None, "Account ID exists"),
     failed(11, "Not found"),
     failed(12, "Invalid"),
-    UNAUTHORIZED,
-    *COMMON,
 )
 
 STATEMENT: Final = {
@@ -136,27 +134,17 @@ STATEMENT: Final = {
     "balances": [{"currency": "USD", "available": 100.0, "posted": 100.0}],
 }
 OWN_PAYMENT: Final = {**TRANSACTION, "state": "succeeded", "declineReason": None, "md5": _MD5}
-DECLINED: Final = Shown(
-    status=200,
-    title="Declined",
-    body={
-        "data": {
-            **OWN_PAYMENT,
-            "trackingStatus": None,
-            "state": "declined",
-            "declineReason": "insufficient_funds",
-        },
-        "errorCode": 3,
-        "responseCode": 1,
-        "responseMessage": "The funds are not sufficient.",
-    },
+DECLINED: Final = declined(
+    "insufficient_funds",
+    "The funds are not sufficient.",
+    {**OWN_PAYMENT, "trackingStatus": None, "state": "declined"},
 )
-OWN: Final = (failed(11, "Not your account"), UNAUTHORIZED, *COMMON)
+OWN: Final = (failed(11, "Not your account"), failed(12, "No account ID"))
 OPEN_ACCOUNT: Final = {"accountId": "dara@devb", "name": "Dara", "currencies": ["USD", "KHR"]}
 OPEN_ACCOUNT_ANSWERS: Final = (
     shown(STATEMENT, "Account has been opened"),
-    failed(12, "Invalid"),
-    *OWN,
+    failed(5, "Taken", message="This account ID is taken."),
+    failed(12, "Not an account ID of yours"),
 )
 ACCOUNT_READ_ANSWERS: Final = (shown(STATEMENT, "Getting account successfully"), *OWN)
 DEPOSIT: Final = {
@@ -165,7 +153,12 @@ DEPOSIT: Final = {
     "currency": "USD",
     "externalRef": "cash-0001",
 }
-DEPOSIT_ANSWERS: Final = (shown(STATEMENT, "Deposit has been made"), *OWN)
+DEPOSIT_ANSWERS: Final = (
+    shown(STATEMENT, "Deposit has been made"),
+    declined("wrong_currency", "The currency is not the account's or not the QR's."),
+    declined("amount_out_of_range", "The amount is out of range."),
+    *OWN,
+)
 PAY: Final = {
     "fromAccountId": "dave@devb",
     "qr": DEEPLINK["qr"],
@@ -176,16 +169,17 @@ PAY_ANSWERS: Final = (
     shown(OWN_PAYMENT, "Payment has been made"),
     DECLINED,
     failed(4, "The QR cannot be read"),
+    failed(5, "Neither the QR nor you name an amount"),
     *OWN,
 )
 PAYMENTS_ANSWERS: Final = (
     shown({"payments": [OWN_PAYMENT], "next": None}, "Getting payments successfully"),
-    *OWN,
+    failed(12, "No account ID"),
 )
 REFUND: Final = {"hash": _HASH}
 REFUND_ANSWERS: Final = (
     shown({**OWN_PAYMENT, "trackingStatus": "REFUNDED_BY_RECEIVER"}, "Payment has been refunded"),
     failed(1, "Not found, or not received by you"),
     failed(3, "It did not succeed", message="Only a payment that succeeded can be refunded."),
-    *OWN,
+    declined("insufficient_funds", "The funds are not sufficient.", OWN_PAYMENT),
 )

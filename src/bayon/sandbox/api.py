@@ -28,6 +28,7 @@ from bayon.payments import (
     document,
 )
 from bayon.payments.khqr import BadQR
+from bayon.sandbox import samples
 from bayon.web import (
     AccessKind,
     Answer,
@@ -38,7 +39,6 @@ from bayon.web import (
     Call,
     Field,
     Operation,
-    Shown,
     TooManyRequests,
     Unauthorized,
     WrongMethod,
@@ -49,6 +49,7 @@ from bayon.web import (
     plain,
     text,
     text_or_none,
+    with_refusals,
 )
 
 ANY: Final[tuple[AccessKind, ...]] = ("participant", "integrator", "issuer")
@@ -90,11 +91,16 @@ class SandboxDoor:
 
     def operations(self) -> list[Operation]:
         """List the operations of this door."""
+        return with_refusals(self._operations(), refuse)
+
+    def _operations(self) -> list[Operation]:
         return [
             Operation(
                 name="sandbox_pay",
                 path="/sandbox/v1/payments",
                 summary="Pay a QR as anybody: at once or later, successfully or not",
+                doc="Pays from any account; with `delay_s` the payment is pending until its time.",
+                keyed=True,
                 serve=self.pay,
                 access=ANY,
                 body=(
@@ -104,46 +110,40 @@ class SandboxDoor:
                     Field(name="outcome", required=False, one_of=tuple(OUTCOMES)),
                     Field(name="delay_s", kind="number", required=False, doc="0 to 86400"),
                 ),
-                sample={"fromAccountId": "dave@devb", "qr": "0002…", "outcome": "success"},
-                answers=(Shown(status=200, title="The payment", body={"state": "succeeded"}),),
+                sample=samples.PAY,
+                answers=samples.PAY_ANSWERS,
             ),
             Operation(
                 name="sandbox_mail",
                 method="GET",
                 path="/sandbox/v1/mail",
                 summary="Read the mail that was not sent, the newest first",
+                doc="Gives the newest hundred mails, where no mail server is set.",
                 serve=self.mail,
                 access=ANY,
-                answers=(
-                    Shown(
-                        status=200,
-                        title="The mail",
-                        body={
-                            "messages": [
-                                {"to": "a@b.c", "subject": "…", "text": "…", "sent_at": "…"}
-                            ]
-                        },
-                    ),
-                ),
+                answers=samples.MAIL_ANSWERS,
             ),
             Operation(
                 name="sandbox_clock",
                 method="GET",
                 path="/sandbox/v1/clock",
                 summary="Read the sandbox's clock",
+                doc="Tells the time that codes, tokens and QRs expire by.",
                 serve=self.clock,
                 access=ANY,
-                answers=(Shown(status=200, title="Now", body={"now": "2026-01-01T00:00:00Z"}),),
+                answers=samples.CLOCK_ANSWERS,
             ),
             Operation(
                 name="sandbox_advance_clock",
                 path="/sandbox/v1/clock",
                 summary="Move the sandbox's clock forward",
+                doc="Moves it forward only; codes made on real time are then expired here, and a "
+                "new `--data-dir` starts anew.",
                 serve=self.advance,
                 access=ANY,
                 body=(Field(name="advance_s", kind="number"),),
-                sample={"advance_s": 600},
-                answers=(Shown(status=200, title="Now", body={"now": "2026-01-01T00:10:00Z"}),),
+                sample=samples.ADVANCE,
+                answers=samples.ADVANCE_ANSWERS,
             ),
         ]
 

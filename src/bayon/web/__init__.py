@@ -25,7 +25,7 @@ from bayon.web.fields import (
 )
 from bayon.web.fields import read as read_fields
 from bayon.web.limits import Limit, TooManyRequests
-from bayon.web.openapi import describe
+from bayon.web.openapi import describe, with_refusals
 from bayon.web.operation import (
     BadIdempotencyKey,
     Call,
@@ -81,4 +81,5 @@ __all__ = [
     "success",
     "text",
     "text_or_none",
+    "with_refusals",
 ]

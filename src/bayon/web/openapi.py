@@ -1,12 +1,103 @@
 """The description: from the doors' tables of operations to an OpenAPI 3.1 document. Pure."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, cast
 
-from bayon.web.fields import FREE_LENGTH_MAX, Field
-from bayon.web.operation import Operation, Shown
+import msgspec
+
+from bayon.batch import KeyReused
+from bayon.errors import BayonError, Unavailable
+from bayon.web.access import Unauthorized
+from bayon.web.fields import FREE_LENGTH_MAX, BadBody, BadFields, BodyTooLarge, Field
+from bayon.web.limits import TooManyRequests
+from bayon.web.operation import (
+    IDEMPOTENCY_KEY_LENGTH_MAX,
+    BadIdempotencyKey,
+    Operation,
+    Refuse,
+    Shown,
+    WrongMethod,
+)
 
 Document = dict[str, Any]
+
+ENVELOPE: Final[Document] = {
+    "type": "object",
+    "required": ["data", "errorCode", "responseCode", "responseMessage"],
+    "properties": {
+        "data": {"description": "what was asked for; null where there is nothing to say"},
+        "errorCode": {"type": ["integer", "null"], "minimum": 1, "maximum": 12},
+        "responseCode": {"type": "integer", "enum": [0, 1], "description": "0 is success"},
+        "responseMessage": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+WEARS_ENVELOPE: Final[Document] = {"$ref": "#/components/schemas/Envelope"}
+HEADERS: Final[dict[int, Document]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer"}},
+    405: {"Allow": {"schema": {"type": "string"}, "description": "the methods there are"}},
+    429: {
+        "Retry-After": {
+            "schema": {"type": "integer", "minimum": 1},
+            "description": "seconds until the next request is taken",
+        }
+    },
+}
+"""The headers that stand with a status, as `headers_of` gives them."""
+
+KEY: Final[Document] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
+        "description": "yours: the same request again gets the same answer and moves nothing",
+    },
+}
+
+
+def with_refusals(operations: Sequence[Operation], refuse: Refuse) -> list[Operation]:
+    """Show with each operation what every one of its kind is refused with, as its door says it."""
+    return [
+        replace(
+            operation,
+            answers=(
+                *operation.answers,
+                *(_refused(title, refuse, error) for title, error in _refusals(operation)),
+            ),
+        )
+        for operation in operations
+    ]
+
+
+def _refusals(operation: Operation) -> list[tuple[str, BayonError]]:
+    found: list[tuple[str, BayonError]] = []
+    if operation.body or operation.query:
+        name = (*operation.body, *operation.query)[0].name
+        found.append(("A field breaks its rule", BadFields(f"{name} must be a string.")))
+    if any(field.required for field in operation.body):
+        found.append(("A field is missing", BadFields()))
+    if operation.method == "POST":
+        found += [("The body is no JSON", BadBody()), ("The body is too large", BodyTooLarge())]
+    if operation.keyed:
+        found.append(("The key was used with other content", KeyReused()))
+        found.append(("The key is none", BadIdempotencyKey()))
+    if operation.access:
+        found.append(("Unauthorized", Unauthorized()))
+    return [
+        *found,
+        ("Another method", WrongMethod([operation.method])),
+        ("Too many requests", TooManyRequests(retry_after_s=1)),
+        ("The database is away", Unavailable()),
+    ]
+
+
+def _refused(title: str, refuse: Refuse, error: BayonError) -> Shown:
+    answer = refuse(error)
+    return Shown(status=answer.status, title=title, body=msgspec.json.decode(answer.body))
 
 
 def describe(doors: Sequence[tuple[str, str, Sequence[Operation]]], *, version: str) -> Document:
@@ -28,6 +119,7 @@ def describe(doors: Sequence[tuple[str, str, Sequence[Operation]]], *, version: 
         "tags": [{"name": tag, "description": doc} for tag, doc, _ in doors],
         "paths": paths,
         "components": {
+            "schemas": {"Envelope": ENVELOPE},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -42,6 +134,8 @@ def _operation(tag: str, operation: Operation) -> Document:
         "responses": _responses(operation.answers),
     }
     parameters = [*_path_parameters(operation.path), *map(_query_parameter, operation.query)]
+    if operation.keyed:
+        parameters.append(KEY)
     if parameters:
         described["parameters"] = parameters
     if operation.method == "POST":
@@ -104,16 +198,50 @@ def _query_parameter(field: Field) -> Document:
 
 def _responses(answers: Sequence[Shown]) -> Document:
     responses: Document = {}
-    for shown in answers:
-        response = responses.setdefault(
-            str(shown.status),
-            {
-                "description": shown.title,
-                "content": {
-                    "application/json": {"schema": {"type": ["object", "array"]}, "examples": {}}
-                },
-            },
-        )
-        examples = response["content"]["application/json"]["examples"]
-        examples[shown.title] = {"summary": shown.title, "value": shown.body}
+    for status in dict.fromkeys(shown.status for shown in answers):
+        of_status = [shown for shown in answers if shown.status == status]
+        examples = {s.title: {"summary": s.title, "value": s.body} for s in of_status}
+        media = {"schema": _answer_schema(of_status[0].body), "examples": examples}
+        responses[str(status)] = {
+            "description": of_status[0].title,
+            "content": {"application/json": media},
+        }
+        if status in HEADERS:
+            responses[str(status)]["headers"] = HEADERS[status]
     return responses
+
+
+def _answer_schema(body: object) -> Document:
+    """Describe the answers of a status by the first shown: success where there is one."""
+    shape = _shape(body)
+    if shape.get("properties", {}).keys() != ENVELOPE["properties"].keys():
+        return shape
+    data = shape["properties"]["data"]
+    if not data:
+        return WEARS_ENVELOPE
+    nullable = {"anyOf": [data, {"type": "null"}]}
+    return {"allOf": [WEARS_ENVELOPE, {"properties": {"data": nullable}}]}
+
+
+def _shape(value: object) -> Document:
+    """Describe a value by its own members; null may be anything."""
+    match value:
+        case None:
+            return {}
+        case bool():
+            return {"type": "boolean"}
+        case int():
+            return {"type": "integer"}
+        case float():
+            return {"type": "number"}
+        case str():
+            return {"type": "string"}
+        case list():
+            members = cast("list[object]", value)
+            return {"type": "array", "items": _shape(members[0]) if members else {}}
+        case _:
+            named = cast("Mapping[str, object]", value)
+            return {
+                "type": "object",
+                "properties": {name: _shape(member) for name, member in named.items()},
+            }

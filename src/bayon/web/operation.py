@@ -85,7 +85,8 @@ class Operation:
     """One operation: where it is, what it takes, who may, what it answers, and what does it.
 
     `body` are the fields of a JSON object, `query` those of the query string. `array` says that the
-    body may be a bare array as well: then the operation reads `decoded` itself.
+    body may be a bare array as well: then the operation reads `decoded` itself. `keyed` says that
+    an `Idempotency-Key` makes a repeat harmless.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Operation:
     body: tuple[Field, ...] = ()
     query: tuple[Field, ...] = ()
     array: bool = False
+    keyed: bool = False
     sample: object = None
     answers: tuple[Shown, ...] = ()
     doc: str = ""
