@@ -11,7 +11,6 @@ from dataclasses import Field, dataclass, field, fields
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, get_args
-from urllib.parse import urlsplit
 
 from bayon.errors import Invalid, Problem
 from bayon.log import Secret
@@ -22,6 +21,12 @@ FOREIGN: Final = ("BAYON_TEST_", "BAYON_REQUIRE_ALL")
 
 SECRET_LENGTH_MIN: Final = 32
 WHOLE_LENGTH_MAX: Final = 18
+PORT_MAX: Final = 65_535
+
+_URL: Final = re.compile(
+    r"(?P<scheme>[a-z]+)://([^\s/?#@]*@)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])?"
+    r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?"
+)
 
 
 class BadSettings(Invalid):
@@ -178,15 +183,11 @@ def _judge_text(text: str, rule: Mapping[str, Any]) -> None:
 
 
 def _judge_url(text: str, schemes: Sequence[str], *, host: bool) -> None:
-    says = f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
-    try:
-        parts = urlsplit(text)
-        fine = parts.scheme in schemes and (bool(parts.hostname) or not host)
-        fine = fine and parts.port != 0 and text.isprintable() and " " not in text
-    except ValueError:
-        fine = False
-    if not fine:
-        raise ValueError(says)
+    found = _URL.fullmatch(text)
+    fine = found is not None and found["scheme"] in schemes and (bool(found["host"]) or not host)
+    if not fine or not 0 < int(found["port"] or 1) <= PORT_MAX:
+        begins = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ValueError(f"must be a URL that begins with {begins}")
 
 
 def _judge_networks(text: str) -> None:
