@@ -184,8 +184,9 @@ def _judge_text(text: str, rule: Mapping[str, Any]) -> None:
 
 def _judge_url(text: str, schemes: Sequence[str], *, host: bool) -> None:
     found = _URL.fullmatch(text)
-    fine = found is not None and found["scheme"] in schemes and (bool(found["host"]) or not host)
-    if not fine or not 0 < int(found["port"] or 1) <= PORT_MAX:
+    port = int(found["port"] or "1") if found else 0
+    named = found is not None and (bool(found["host"]) or not host)
+    if found is None or found["scheme"] not in schemes or not named or not 0 < port <= PORT_MAX:
         begins = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ValueError(f"must be a URL that begins with {begins}")
 
