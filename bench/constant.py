@@ -26,9 +26,10 @@ from bayon import bakong, log
 from bayon.app import Bayon, Metrics, observed
 from bayon.bakong import OpenApi
 from bayon.config import Settings
+from bayon.listen import make_server
 from bayon.payments import Rail
 from bayon.seal import Sealer
-from bayon.serve import _server, spare_the_collector  # pyright: ignore[reportPrivateUsage] - the very same settings
+from bayon.serve import spare_the_collector
 from bayon.web import (
     Access,
     AccessKind,
@@ -103,7 +104,7 @@ async def run(answer: bytes, ready_file: Path) -> None:
     bayon = build(settings, token=os.environ["BENCH_TOKEN"], answer=answer)
     listener = socket.create_server(("127.0.0.1", 0), backlog=2_048)
     listener.setblocking(False)
-    server = _server(bayon, settings, listener)
+    server = make_server(bayon, settings, listener)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, setattr, server, "should_exit", True)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -49,7 +49,7 @@ def test_the_only_other_block_is_the_one_that_starts_it() -> None:
     everywhere = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
     assert [block for block in everywhere if block not in blocks_under(TITLE)] == ["make run\n"]
     makefile = (ROOT / "Makefile").read_text()
-    assert re.search(r"^run: setup .*\n\t\$\(BIN\)/bayon dev$", makefile, re.MULTILINE)
+    assert re.search(r"^run: setup .*\n\t\$\(BIN\)/bayon dev \$\(ARGS\)$", makefile, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["BAYON_DATABASE_URL", "BAYON_SEAL_KEYS"])

@@ -41,11 +41,15 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
     [
         ("BAKONG_JWT_KEY", "short", "must have at least 32 characters"),
         ("BAKONG_JWT_KEY", "changeme" * 4, "BAYON_BAKONG_JWT_KEY is no secret"),
-        ("SEAL_KEYS", f"1:{secrets.token_hex(16)}", "Sealing keys are 32 bytes each"),
-        ("SEAL_KEYS", secrets.token_hex(32), "Sealing keys are written 1:hex,2:hex."),
+        (
+            "SEAL_KEYS",
+            f"1:{secrets.token_hex(16)}",
+            "BAYON_SEAL_KEYS must be like 1:<64 hex digits>",
+        ),
+        ("SEAL_KEYS", secrets.token_hex(32), "BAYON_SEAL_KEYS must be like 1:<64 hex digits>"),
         ("SEAL_KEYS", f"1:{'ab' * 32},2:{secrets.token_hex(32)}", "BAYON_SEAL_KEYS is no secret"),
         ("PUBLIC_URL", "pay.example", "BAYON_PUBLIC_URL must be a URL"),
-        ("DATABASE_URL", "pay.example", "The database's address is no PostgreSQL URL."),
+        ("DATABASE_URL", "pay.example", "BAYON_DATABASE_URL must be a URL"),
         ("DATABASE_URL", "postgresql://bayon:hush@127.0.0.1:1/bayon", "The database is away."),
     ],
 )
