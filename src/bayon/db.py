@@ -171,6 +171,7 @@ class Database:
             return self._clock
         if self._clock_reading is None or self._clock_reading.done():
             self._clock_reading = asyncio.create_task(self._read_clock())
+            self._clock_reading.add_done_callback(_seen)
         # Who gives up waiting leaves the others theirs.
         return await asyncio.shield(self._clock_reading)
 
@@ -193,6 +194,12 @@ class Database:
                 yield connection
         except AWAY as error:
             raise Unavailable("The database is away.", error=type(error).__name__) from error
+
+
+def _seen(reading: asyncio.Task[Clock]) -> None:
+    """Take note of an error that nobody may be left to hear: at the end of a process, say."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 async def _keep(_connection: Connection) -> None:
