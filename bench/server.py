@@ -87,7 +87,7 @@ async def _running(
             while not ready_file.exists():  # noqa: ASYNC240 - a start, nothing is timed yet
                 assert process.poll() is None, "the server under test ended at its start"
                 await asyncio.sleep(0.02)
-        yield msgspec.json.decode(ready_file.read_bytes(), type=Ready)  # noqa: ASYNC240
+        yield msgspec.json.decode(ready_file.read_bytes(), type=Ready)  # noqa: ASYNC240 - a start, nothing is timed yet
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(process.wait, STOP_S_MAX)

@@ -3,8 +3,10 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -23,6 +25,7 @@ from bayon.db import (
 )
 from bayon.errors import Unavailable
 from conftest import Server, database_url
+from lines import socket_of, through
 
 MIGRATOR = """
 import asyncio, sys
@@ -295,28 +298,59 @@ async def test_clock_is_read_once_for_all_who_ask_at_the_same_time(db: Database)
     assert len(db.journal) == 1
 
 
+class SlowAnswer:
+    """A proxy that holds back the answer to the first reading of the clock."""
+
+    def __init__(self, socket: str) -> None:
+        self.socket: str = socket
+        self.read: asyncio.Event = asyncio.Event()
+        self.may_tell: asyncio.Event = asyncio.Event()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_unix_connection(self.socket)
+        asked = asyncio.Event()
+        with suppress(ConnectionError):
+            await asyncio.wait(
+                (
+                    asyncio.ensure_future(self.ask(reader, to_there, asked)),
+                    asyncio.ensure_future(self.answer(there, writer, asked)),
+                ),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        writer.close()
+        to_there.close()
+
+    async def ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65_536):
+            if b"SELECT offset_s" in data:
+                asked.set()
+            writer.write(data)
+
+    async def answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65_536):
+            if asked.is_set() and b"SELECT 1\x00" in data and not self.read.is_set():
+                self.read.set()
+                await self.may_tell.wait()
+            writer.write(data)
+
+
 async def test_clock_read_before_it_was_moved_is_told_to_nobody_who_asks_after(
-    db: Database, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path
 ) -> None:
-    read, has_read, may_tell = db.read, asyncio.Event(), asyncio.Event()
-
-    async def read_slowly(work: Callable[[Tx], Awaitable[object]]) -> object:
-        found = await read(work)
-        has_read.set()
-        await may_tell.wait()
-        return found
-
-    monkeypatch.setattr(db, "read", read_slowly)
-    early = asyncio.create_task(db.clock())
-    await has_read.wait()
-    monkeypatch.undo()
-    await db.transaction(lambda tx: advance_clock(tx, advance_s=10))
-    db.forget_clock()
-    async with asyncio.timeout(5):
+    line = SlowAnswer(socket_of(database))
+    async with asyncio.timeout(10), through(line, database, tmp_path) as db:
+        early = asyncio.create_task(db.clock())
+        await line.read.wait()
+        await db.transaction(lambda tx: advance_clock(tx, advance_s=10))
+        db.forget_clock()
         assert (await db.clock()).offset == timedelta(seconds=10)
-    may_tell.set()
-    assert (await early).offset == timedelta()
-    assert (await db.clock()).offset == timedelta(seconds=10)
+        line.may_tell.set()
+        assert (await early).offset == timedelta()
+        assert (await db.clock()).offset == timedelta(seconds=10)
 
 
 async def test_clock_that_could_not_be_read_is_read_again(database: str, db: Database) -> None:

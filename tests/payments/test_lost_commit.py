@@ -1,10 +1,8 @@
 """The answer to a COMMIT is lost: nothing is run again, and its key still has one effect."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import pytest
 
@@ -13,6 +11,7 @@ from bayon.db import Database
 from bayon.errors import Unavailable
 from bayon.payments import Payment
 from factories import balance_of, make_rail, make_request, make_street, make_transfer
+from lines import socket_of, through
 
 COMMIT = b"COMMIT;"
 COMMITTED = b"COMMIT\x00"
@@ -60,25 +59,6 @@ class Line:
                 self.cuts -= 1
                 return
             writer.write(data)
-
-
-@asynccontextmanager
-async def through(line: Line, url: str, folder: Path) -> AsyncGenerator[Database]:
-    parts = urlsplit(url)
-    port = parse_qs(parts.query)["port"][0]
-    path = folder / f".s.PGSQL.{port}"
-    query = f"host={quote(str(folder))}&port={port}"
-    async with await asyncio.start_unix_server(line.connected, path):
-        db = await Database.connect(urlunsplit(parts._replace(query=query)), size_max=2)
-        try:
-            yield db
-        finally:
-            await db.close()
-
-
-def socket_of(url: str) -> str:
-    query = parse_qs(urlsplit(url).query)
-    return f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
 
 
 async def test_commit_whose_answer_is_lost_is_unavailable_for_all_and_one_effect_by_key(
