@@ -44,7 +44,7 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 """)
 
 PURE: Final = words("""
-    errors money ids clock config log seal
+    errors money ids clock config log seal pin vault
     model book document order
     wire jsonapi iso8583 samples tokens envelope fields limits openapi khqr tlv picture
 """)
@@ -60,7 +60,7 @@ LIBRARIES: Final = {
     "aiohttp": "fetch.py",
     "aiosmtplib": "bakong/register.py",
     "asyncpg": "batch/store.py db.py postgres/server.py",
-    "cryptography": "seal.py",
+    "cryptography": "cards/pin.py seal.py",
     "jinja2": "pages/page.py",
     "jwt": "bakong/tokens.py",
     "litestar": "app.py pages/ web/operation.py",

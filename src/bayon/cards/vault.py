@@ -1,0 +1,142 @@
+"""The vault: the one place of the room where a card number or a PIN is seen.
+
+Doors wrap them in `Secret` where they parse them, everybody hands the `Secret` on, and what is
+kept is what the vault makes of it: a PAN sealed, its keyed digest for look-up, its last four
+digits in clear; of a PIN its PVV only. Nobody else reveals, and a house test proves it.
+"""
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from bayon.cards.pin import KEY_SIZE, PvvKey, WeakPin, weakness
+from bayon.errors import Invalid
+from bayon.log import Secret
+from bayon.seal import Sealer
+
+PAN_LENGTH: Final = 16
+LOOKUP_KEY_SIZE: Final = 32
+
+_BIN: Final = re.compile(r"[0-9]{6,9}")
+_PAN: Final = re.compile(r"[0-9](?:[ -]?[0-9]){11,18}")
+_PIN: Final = re.compile(r"[0-9]{4}")
+_HEX: Final = re.compile(r"[0-9a-fA-F]*")
+
+
+class BadPan(Invalid):
+    """A card number is not valid."""
+
+    code = "bad_pan"
+
+
+class BadPin(Invalid):
+    """A PIN has exactly four digits, 0 to 9."""
+
+    code = "bad_pin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultKeys:
+    """The keys of the vault, as the settings of these names write them."""
+
+    vault_keys: Secret
+    """Seal PANs: `1:<64 hex digits>,2:<64 hex digits>`, of which the highest version seals."""
+
+    vault_lookup_key: Secret
+    """Digests PANs: 64 hex digits. Changed, it finds no card that was there before."""
+
+    pin_verification_key: Secret
+    """Makes PVVs: 32 hex digits, two DES keys. Changed, it fits no PIN that was set before."""
+
+
+class Vault:
+    """Makes, reads, seals and compares card numbers and PINs. Pure but for its randomness."""
+
+    def __init__(self, keys: VaultKeys) -> None:
+        self._sealer: Sealer = Sealer.from_text(keys.vault_keys.reveal())
+        self._lookup_key: bytes = _key(keys.vault_lookup_key, LOOKUP_KEY_SIZE, "vault look-up")
+        self._pvv_key: PvvKey = PvvKey(
+            _key(keys.pin_verification_key, KEY_SIZE, "PIN verification")
+        )
+
+    def make_pan(self, bin: str) -> Secret:  # noqa: A002 - the field's own word
+        """Make a card number of 16 digits: the BIN (6 to 9 digits), chance, the check digit.
+
+        Nothing says that it is free: that is for the digest's index. Errors: `Invalid` when the
+        BIN is none.
+        """
+        if not _BIN.fullmatch(bin):
+            raise Invalid("A BIN has six to nine digits.")
+        length = PAN_LENGTH - len(bin) - 1
+        body = f"{bin}{secrets.randbelow(10**length):0{length}}"
+        return Secret(body + _check_digit(body))
+
+    def read_pan(self, text: Secret) -> Secret:
+        """Read a card number that others made: 12 to 19 digits, the last their check digit.
+
+        One space or dash between two digits is dropped. Errors: `BadPan`.
+        """
+        if not _PAN.fullmatch(text.reveal()):
+            raise BadPan("A card number has twelve to nineteen digits.")
+        pan = text.reveal().replace(" ", "").replace("-", "")
+        if _check_digit(pan[:-1]) != pan[-1]:
+            raise BadPan("A card number ends in its check digit, and this one does not.")
+        return Secret(pan)
+
+    def seal_pan(self, pan: Secret, *, card_id: UUID) -> bytes:
+        """Seal a card number for its card's row."""
+        return self._sealer.seal(pan.reveal().encode(), context=_context(card_id))
+
+    def open_pan(self, sealed: bytes, *, card_id: UUID) -> Secret:
+        """Open what was sealed for that card. Errors: `BadSeal`."""
+        return Secret(self._sealer.open(sealed, context=_context(card_id)).decode())
+
+    def pan_digest(self, pan: Secret) -> bytes:
+        """Digest the whole card number, for look-up: HMAC-SHA-256, 32 bytes.
+
+        Keyed, since all numbers of a BIN are soon tried. Source: PCI DSS 4.0.1, 3.5.1.1.
+        """
+        return hmac.digest(self._lookup_key, pan.reveal().encode(), "sha256")
+
+    def last_four(self, pan: Secret) -> str:
+        """Tell the four digits that may stand in clear."""
+        return pan.reveal()[-4:]
+
+    def read_pin(self, text: Secret) -> Secret:
+        """Read a PIN: four digits of ASCII, as a terminal sends them. Errors: `BadPin`."""
+        if not _PIN.fullmatch(text.reveal()):
+            raise BadPin
+        return text
+
+    def weak_pin(self, pin: Secret) -> WeakPin | None:
+        """Say why a PIN that was read is one a thief tries first, if it is."""
+        return weakness(pin.reveal())
+
+    def pvv(self, pan: Secret, pin: Secret) -> str:
+        """Calculate what is kept of a PIN: the Visa PVV, four digits. Wants both as read here."""
+        return self._pvv_key.pvv(pan=pan.reveal(), pin=pin.reveal())
+
+    def is_pin(self, pan: Secret, pin: Secret, *, pvv: str) -> bool:
+        """Judge a PIN by the PVV that was kept, in the same time however wrong it is."""
+        return hmac.compare_digest(self.pvv(pan, pin).encode(), pvv.encode())
+
+
+def _check_digit(body: str) -> str:
+    """Calculate Luhn's digit: from the right every other digit is doubled, its digits added."""
+    doubled = (int(digit) * 2 for digit in body[::-2])
+    total = sum(map(int, body[-2::-2])) + sum(twice // 10 + twice % 10 for twice in doubled)
+    return str(-total % 10)
+
+
+def _context(card_id: UUID) -> bytes:
+    return b"cards.pan" + card_id.bytes
+
+
+def _key(key: Secret, size: int, name: str) -> bytes:
+    text = key.reveal()
+    if len(text) != size * 2 or not _HEX.fullmatch(text):
+        raise Invalid(f"The {name} key is {size * 2} hex digits.")
+    return bytes.fromhex(text)
