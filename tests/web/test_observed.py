@@ -147,9 +147,9 @@ async def test_a_host_that_is_none_breaks_nothing(town: Sandbox, host: str, path
 
 ALLOWED: Final = {
     CHECK: "POST",
-    "/participant/v1/payments": "GET, POST",
-    "/participant/v1/accounts/x": "GET, OPTIONS",
-    "/sandbox/v1/clock": "GET, POST",
+    "/participant/v1/payments": "GET, HEAD, POST",
+    "/participant/v1/accounts/x": "GET, HEAD",
+    "/sandbox/v1/clock": "GET, HEAD, POST",
     "/healthz": "GET, HEAD, OPTIONS",
     "/metrics": "GET, OPTIONS",
 }

@@ -113,7 +113,7 @@ class ParticipantApi:
             Operation(
                 name="get_account",
                 method="GET",
-                path=accounts + "/{account_id:str}",
+                path=accounts + "/{account_id}",
                 summary="Read an account and its balances",
                 doc="Tells what an account of yours has, booked and available.",
                 serve=self.get_account,

@@ -1,23 +1,20 @@
 """Operations: one line of a door's table each, and the ladder every request of it climbs.
 
-    address limit > access > token limit > idempotency key > body > fields > serve > answer
+    address limit > access > token limit > idempotency key > body > read > serve > answer
 
 An operation says what it takes and shows; `mount` makes of a door's table the ASGI handlers that
-serve it, and `openapi` makes of the same table its description. What goes wrong on any rung goes
-through the door's own table of errors.
+serve it, and `openapi` makes of the same table its description. What goes wrong on any rung, where
+there is nothing and where the method is another goes through the door's own table of errors.
 """
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
-from litestar import HttpMethod, Request, asgi, route
-from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
-from litestar.response import Response
+from litestar import asgi
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Scope, Send
 
 from bayon.batch import Key
@@ -28,9 +25,15 @@ from bayon.web.access import Access, Gate
 from bayon.web.envelope import Answer
 from bayon.web.fields import BadBody, BodyTooLarge, Field, Values
 from bayon.web.limits import Limit, TooManyRequests
+from bayon.web.paths import Found, Paths
 from bayon.web.store import AccessKind
 
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
+WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
+"""The methods that have a body; that of any other is not read."""
+
+Document = dict[str, Any]
+"""A piece of the OpenAPI description."""
 
 log = structlog.get_logger()
 
@@ -65,6 +68,10 @@ class Call:
     values: Values
     decoded: object
     path: Mapping[str, str]
+    """The path's parameters."""
+    query: bytes
+    """The query string as it came."""
+    headers: Mapping[bytes, bytes]
     keys: tuple[Key, ...]
     url: str
     """Where this server stands, as the caller sees it: scheme and host."""
@@ -73,20 +80,28 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """An answer as the description shows it: HTTP status, title, and its body."""
+    """An answer as the description shows it: HTTP status, title, and its body, None without one.
+
+    `schema` is that of the status' answers, which is otherwise made of the first body shown;
+    `headers` are OpenAPI header objects by name.
+    """
 
     status: int
     title: str
-    body: object
+    body: object = None
+    schema: Document | None = None
+    headers: Document | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One operation: where it is, what it takes, who may, what it answers, and what does it.
 
-    `body` are the fields of a JSON object, `query` those of the query string. `array` says that the
-    body may be a bare array as well: then the operation reads `decoded` itself. `keyed` says that
-    an `Idempotency-Key` makes a repeat harmless.
+    `path` has its parameters in braces, each a whole segment. `body` are the fields of a JSON
+    object, `query` those of the query string. `array` says that the body may be a bare array as
+    well: then the operation reads `decoded` itself. `keyed` says that an `Idempotency-Key` makes a
+    repeat harmless. The last three are for the description, where a door's own `read` takes more
+    than fields can say: a media type, the body's schema, OpenAPI parameter objects.
     """
 
     name: str
@@ -103,6 +118,9 @@ class Operation:
     sample: object = None
     answers: tuple[Shown, ...] = ()
     doc: str = ""
+    media_type: str = "application/json"
+    body_schema: Document | None = None
+    parameters: tuple[Document, ...] = ()
 
 
 class Refuse(Protocol):
@@ -110,6 +128,21 @@ class Refuse(Protocol):
 
     def __call__(self, error: BayonError, /) -> Answer:
         """Translate."""
+        ...
+
+
+class Read(Protocol):
+    """A door's reading of a request; pure. Errors: whatever its table of errors has."""
+
+    def __call__(
+        self,
+        operation: Operation,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes | None,
+        /,
+    ) -> tuple[object, Values]:
+        """Give what was decoded, and the values in it; the body is None where none is read."""
         ...
 
 
@@ -124,105 +157,130 @@ class Porch:
     public_url: str | None
 
 
+def read_by_fields(
+    operation: Operation, _headers: Mapping[bytes, bytes], query: bytes, body: bytes | None, /
+) -> tuple[object, Values]:
+    """Read the query string and a JSON object by the operation's fields.
+
+    Errors: `BadFields` of the query, `BadBody`, `BadFields` of the body.
+    """
+    values = fields.read(_asked(query), operation.query) if operation.query else {}
+    if body is None:
+        return None, values
+    decoded = fields.decode(body)
+    if operation.array and isinstance(decoded, list):
+        return decoded, values  # pyright: ignore[reportUnknownVariableType] - the operation reads it
+    return decoded, values | fields.read(fields.as_object(decoded), operation.body)
+
+
+def _asked(query: bytes) -> Values:
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+
+
 def mount(
-    operations: Sequence[Operation], porch: Porch, *, refuse: Refuse, host: str | None = None
-) -> list[ControllerRouterHandler]:
-    """Make the handlers of a door, one a path; with `host` it is there under that name only."""
-    by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
-    for operation in operations:
-        by_path[operation.path][operation.method] = operation
-    return [_handler(path, methods, porch, refuse, host) for path, methods in by_path.items()]
-
-
-def _handler(
-    path: str,
-    methods: Mapping[str, Operation],
+    operations: Sequence[Operation],
     porch: Porch,
+    *,
     refuse: Refuse,
-    host: str | None,
-) -> ControllerRouterHandler:
-    async def answer(scope: HTTPScope, receive: Receive) -> Answer:
+    host: str | None = None,
+    read: Read = read_by_fields,
+) -> list[ControllerRouterHandler]:
+    """Make the handlers of a door; with `host` it is there under that name only.
+
+    Raw ASGI handlers, one for each path without parameters and one for all below it: Litestar's
+    router knows no parameters in such, which are its fastest by far, so that we part paths there.
+    """
+    paths = Paths(_entries(operations))
+    door = _Door(paths=paths, porch=porch, refuse=refuse, host=host, read=read)
+    return [_handler(prefix, door, whole=whole) for prefix, whole in paths.prefixes().items()]
+
+
+def _entries(operations: Sequence[Operation]) -> Iterator[tuple[str, str, Operation]]:
+    for operation in operations:
+        yield operation.path, operation.method, operation
+        if operation.method == "GET":
+            yield operation.path, "HEAD", operation
+
+
+def _handler(prefix: str, door: "_Door", *, whole: bool) -> ControllerRouterHandler:
+    # Of a mounted path Litestar cuts off the prefix, wherever a segment ends: /a/bc is /a/b and c.
+    # Put together again it is looked up whole, so that it does not matter which mount has taken it.
+    cut = prefix if whole else ""
+
+    @asgi(prefix, is_mount=whole, copy_scope=False)
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = cast("HTTPScope", scope)
+        answer = await door.answer(asked, receive, cut + scope["path"])
+        await send_answer(answer, send, head=asked["method"] == "HEAD")
+
+    return handler
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Door:
+    """A door's table at work, as all its handlers share it."""
+
+    paths: Paths[Operation]
+    porch: Porch
+    refuse: Refuse
+    host: str | None
+    read: Read
+
+    async def answer(self, scope: HTTPScope, receive: Receive, path: str) -> Answer:
         try:
-            if host is not None and _host(scope) != host.lower():
-                raise UnknownPath
-            operation = methods.get(scope["method"])
-            if operation is None:
-                raise WrongMethod(sorted(methods))
-            return await operation.serve(await _climb(operation, porch, scope, receive))
+            operation, found = self._find(scope, path)
+            return await operation.serve(await self._climb(operation, found, scope, receive))
         except BayonError as error:
-            refused = refuse(error)
+            refused = self.refuse(error)
             if refused.status >= 500:  # noqa: PLR2004 - HTTP's own number
                 log.warning("request failed", error=type(error).__name__)
             return refused
+        except Exception:
+            log.exception("unexpected error")
+            return self.refuse(BayonError())  # a bug, without a word about it
 
-    # A raw ASGI handler is Litestar's fastest, but its router knows no parameters in their paths.
-    return _with_parameters(path, methods, answer) if "{" in path else _raw(path, answer)
+    def _find(self, scope: HTTPScope, path: str) -> tuple[Operation, Found[Operation]]:
+        if self.host is not None and _host(scope) != self.host.lower():
+            raise UnknownPath
+        found = self.paths.find(path)
+        if found is None:
+            raise UnknownPath
+        cast("dict[str, object]", scope)["path_template"] = found.template  # what is measured
+        operation = found.methods.get(scope["method"])
+        if operation is None:
+            raise WrongMethod(sorted(found.methods))
+        return operation, found
 
-
-_Answering = Callable[[HTTPScope, Receive], Awaitable[Answer]]
-
-
-def _raw(path: str, answer: _Answering) -> ASGIRouteHandler:
-    @asgi(path, copy_scope=False)
-    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
-        await send_answer(await answer(cast("HTTPScope", scope), receive), send)
-
-    return handler
-
-
-def _with_parameters(
-    path: str, methods: Mapping[str, Operation], answer: _Answering
-) -> HTTPRouteHandler:
-    @route(path, http_method=[HttpMethod(method) for method in methods])
-    async def handler(request: Request[Any, Any, Any]) -> Response[bytes]:
-        given = await answer(request.scope, request.receive)
-        return Response(
-            given.body,
-            status_code=given.status,
-            media_type=given.media_type,
-            headers=given.headers,
+    async def _climb(
+        self, operation: Operation, found: Found[Operation], scope: HTTPScope, receive: Receive
+    ) -> Call:
+        headers, query = _headers(scope), scope["query_string"]
+        self.porch.address_limit.take(_address(scope))
+        token = _bearer(headers)
+        access = await _enter(operation, self.porch, token)
+        if access is not None:
+            self.porch.token_limit.take(access.digest)
+        key = _idempotency_key(headers)
+        with_body = operation.method in WITH_BODY
+        body = await read_body(receive, self.porch.body_size_max) if with_body else None
+        decoded, values = self.read(operation, headers, query, body)
+        return Call(
+            access=access,
+            values=values,
+            decoded=decoded,
+            path=found.parameters,
+            query=query,
+            headers=headers,
+            keys=_keys((operation.method, found.path), access, key, decoded),
+            url=self.porch.public_url or _url(scope, headers),
+            token=token,
         )
-
-    return handler
-
-
-async def _climb(operation: Operation, porch: Porch, scope: HTTPScope, receive: Receive) -> Call:
-    headers = _headers(scope)
-    porch.address_limit.take(_address(scope))
-    token = _bearer(headers)
-    access = await _enter(operation, porch, token)
-    if access is not None:
-        porch.token_limit.take(access.digest)
-    key = _idempotency_key(headers)
-    decoded, values = await _content(operation, porch, scope, receive)
-    return Call(
-        access=access,
-        values=values,
-        decoded=decoded,
-        path=cast("Mapping[str, str]", scope["path_params"]),
-        keys=_keys(operation, access, key, decoded),
-        url=porch.public_url or _url(scope, headers),
-        token=token,
-    )
 
 
 async def _enter(operation: Operation, porch: Porch, token: str | None) -> Access | None:
     if not operation.access or (operation.access_optional and token is None):
         return None
     return await porch.gate.enter(token, *operation.access)
-
-
-async def _content(
-    operation: Operation, porch: Porch, scope: HTTPScope, receive: Receive
-) -> tuple[object, dict[str, object]]:
-    asked: Values = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-    values = fields.read(asked, operation.query) if operation.query else {}
-    if operation.method != "POST":
-        return None, values
-    decoded = fields.decode(await read_body(receive, porch.body_size_max))
-    if operation.array and isinstance(decoded, list):
-        return decoded, values  # pyright: ignore[reportUnknownVariableType] - the operation reads it
-    return decoded, values | fields.read(fields.as_object(decoded), operation.body)
 
 
 async def read_body(receive: Receive, size_max: int) -> bytes:
@@ -241,15 +299,17 @@ async def read_body(receive: Receive, size_max: int) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def send_answer(answer: Answer, send: Send) -> None:
-    """Send an answer."""
-    headers = [
-        (b"content-type", answer.media_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
-        *((name.lower().encode(), value.encode()) for name, value in answer.headers.items()),
-    ]
+async def send_answer(answer: Answer, send: Send, *, head: bool = False) -> None:
+    """Send an answer; to a HEAD without its body, as is one with nothing in it (204)."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    if answer.status != 204:  # noqa: PLR2004 - HTTP's own number
+        headers += [
+            (b"content-type", answer.media_type.encode()),
+            (b"content-length", str(len(answer.body)).encode()),
+        ]
+    body = b"" if head else answer.body
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def headers_of(error: BayonError) -> dict[str, str]:
@@ -283,12 +343,12 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _keys(
-    operation: Operation, access: Access | None, key: str | None, decoded: object
+    place: tuple[str, str], access: Access | None, key: str | None, decoded: object
 ) -> tuple[Key, ...]:
+    """Make the call's key; of method and path as asked for: the same key elsewhere is another."""
     if key is None or access is None:
         return ()
-    scope = (access.kind, access.owner, operation.method, operation.path)
-    return (Key.of(*scope, key=key, body=canonical(decoded)),)
+    return (Key.of(access.kind, access.owner, *place, key=key, body=canonical(decoded)),)
 
 
 def canonical(decoded: object) -> bytes:
