@@ -25,18 +25,22 @@ from bayon.web.fields import (
 )
 from bayon.web.fields import read as read_fields
 from bayon.web.limits import Limit, TooManyRequests
-from bayon.web.openapi import describe, with_refusals
+from bayon.web.openapi import describe, refusals, with_refusals
 from bayon.web.operation import (
     BadIdempotencyKey,
     Call,
+    Document,
     Operation,
     Porch,
+    Read,
+    Refuse,
     Shown,
     UnknownPath,
     WrongMethod,
     canonical,
     headers_of,
     mount,
+    read_by_fields,
     send_answer,
 )
 from bayon.web.store import AccessKind
@@ -51,11 +55,14 @@ __all__ = [
     "BadIdempotencyKey",
     "BodyTooLarge",
     "Call",
+    "Document",
     "Field",
     "Gate",
     "Limit",
     "Operation",
     "Porch",
+    "Read",
+    "Refuse",
     "Shown",
     "TokenNotFound",
     "TooManyRequests",
@@ -75,7 +82,9 @@ __all__ = [
     "new_token",
     "number",
     "plain",
+    "read_by_fields",
     "read_fields",
+    "refusals",
     "revoke_token",
     "send_answer",
     "success",

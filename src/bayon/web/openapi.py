@@ -1,26 +1,27 @@
 """The description: from the doors' tables of operations to an OpenAPI 3.1 document. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
 from bayon.batch import KeyReused
 from bayon.errors import BayonError, Unavailable
 from bayon.web.access import Unauthorized
+from bayon.web.envelope import Answer
 from bayon.web.fields import FREE_LENGTH_MAX, BadBody, BadFields, BodyTooLarge, Field
 from bayon.web.limits import TooManyRequests
 from bayon.web.operation import (
     IDEMPOTENCY_KEY_LENGTH_MAX,
+    WITH_BODY,
     BadIdempotencyKey,
+    Document,
     Operation,
     Refuse,
     Shown,
     WrongMethod,
 )
-
-Document = dict[str, Any]
 
 ENVELOPE: Final[Document] = {
     "type": "object",
@@ -59,28 +60,19 @@ KEY: Final[Document] = {
 }
 
 
-def with_refusals(operations: Sequence[Operation], refuse: Refuse) -> list[Operation]:
-    """Show with each operation what every one of its kind is refused with, as its door says it."""
-    return [
-        replace(
-            operation,
-            answers=(
-                *operation.answers,
-                *(_refused(title, refuse, error) for title, error in _refusals(operation)),
-            ),
-        )
-        for operation in operations
-    ]
+Refusals = Callable[[Operation], Sequence[tuple[str, BayonError]]]
+"""What an operation may be refused with: (title, error)."""
 
 
-def _refusals(operation: Operation) -> list[tuple[str, BayonError]]:
+def refusals(operation: Operation) -> list[tuple[str, BayonError]]:
+    """List what every operation of this one's kind is refused with on its way to `serve`."""
     found: list[tuple[str, BayonError]] = []
     if operation.body or operation.query:
         name = (*operation.body, *operation.query)[0].name
         found.append(("A field breaks its rule", BadFields(f"{name} must be a string.")))
     if any(field.required for field in operation.body):
         found.append(("A field is missing", BadFields()))
-    if operation.method == "POST":
+    if operation.method in WITH_BODY:
         found += [("The body is no JSON", BadBody()), ("The body is too large", BodyTooLarge())]
     if operation.keyed:
         found.append(("The key was used with other content", KeyReused()))
@@ -95,19 +87,41 @@ def _refusals(operation: Operation) -> list[tuple[str, BayonError]]:
     ]
 
 
-def _refused(title: str, refuse: Refuse, error: BayonError) -> Shown:
-    answer = refuse(error)
-    return Shown(status=answer.status, title=title, body=msgspec.json.decode(answer.body))
+def with_refusals(
+    operations: Sequence[Operation],
+    refuse: Refuse,
+    *,
+    errors: Refusals = refusals,
+    schema: Document | None = None,
+) -> list[Operation]:
+    """Show with each operation what it is refused with, as its door says it.
+
+    A door with errors of its own gives them with `errors`, and with `schema` that of its refusals.
+    """
+
+    def shown(operation: Operation) -> list[Shown]:
+        return [_refused(title, refuse(error), schema) for title, error in errors(operation)]
+
+    return [replace(o, answers=(*o.answers, *shown(o))) for o in operations]
 
 
-def describe(doors: Sequence[tuple[str, str, Sequence[Operation]]], *, version: str) -> Document:
-    """Describe doors: (tag, what it is, its operations)."""
+def _refused(title: str, answer: Answer, schema: Document | None) -> Shown:
+    body: object = msgspec.json.decode(answer.body)
+    return Shown(status=answer.status, title=title, body=body, schema=schema)
+
+
+def describe(
+    doors: Sequence[tuple[str, str, Sequence[Operation]]],
+    *,
+    version: str,
+    schemas: Document | None = None,
+) -> Document:
+    """Describe doors: (tag, what it is, its operations); `schemas` are further components."""
     paths: Document = {}
     for tag, _, operations in doors:
         for operation in operations:
-            paths.setdefault(operation.path.replace(":str", ""), {})[operation.method.lower()] = (
-                _operation(tag, operation)
-            )
+            methods: Document = paths.setdefault(operation.path, {})
+            methods[operation.method.lower()] = _operation(tag, operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -119,7 +133,7 @@ def describe(doors: Sequence[tuple[str, str, Sequence[Operation]]], *, version: 
         "tags": [{"name": tag, "description": doc} for tag, doc, _ in doors],
         "paths": paths,
         "components": {
-            "schemas": {"Envelope": ENVELOPE},
+            "schemas": {"Envelope": ENVELOPE, **(schemas or {})},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -131,14 +145,11 @@ def _operation(tag: str, operation: Operation) -> Document:
         "tags": [tag],
         "summary": operation.summary,
         "description": operation.doc,
-        "responses": _responses(operation.answers),
+        "responses": _responses(operation),
     }
-    parameters = [*_path_parameters(operation.path), *map(_query_parameter, operation.query)]
-    if operation.keyed:
-        parameters.append(KEY)
-    if parameters:
+    if parameters := _parameters(operation):
         described["parameters"] = parameters
-    if operation.method == "POST":
+    if operation.method in WITH_BODY:
         described["requestBody"] = _body(operation)
     if operation.access:
         optional: list[Document] = [{}] if operation.access_optional else []
@@ -146,15 +157,23 @@ def _operation(tag: str, operation: Operation) -> Document:
     return described
 
 
+def _parameters(operation: Operation) -> list[Document]:
+    """List the parameters; the operation's own stand for those made of its path and query."""
+    made = [*_path_parameters(operation.path), *map(_query_parameter, operation.query)]
+    if operation.keyed:
+        made.append(KEY)
+    return list({(p["in"], p["name"]): p for p in (*made, *operation.parameters)}.values())
+
+
 def _body(operation: Operation) -> Document:
-    schema = _object(operation.body)
+    schema = operation.body_schema or _object(operation.body)
     if operation.array:
         array = {"type": "array", "items": {"type": "string"}, "maxItems": 50}
         schema = {"anyOf": [array, schema]}
     media: Document = {"schema": schema}
     if operation.sample is not None:
         media["example"] = operation.sample
-    return {"required": True, "content": {"application/json": media}}
+    return {"required": True, "content": {operation.media_type: media}}
 
 
 def _object(fields: Iterable[Field]) -> Document:
@@ -185,7 +204,7 @@ def _schema(field: Field) -> Document:
 
 
 def _path_parameters(path: str) -> list[Document]:
-    names = [part[1:-1].removesuffix(":str") for part in path.split("/") if part.startswith("{")]
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in names
@@ -196,19 +215,26 @@ def _query_parameter(field: Field) -> Document:
     return {"name": field.name, "in": "query", "required": field.required, "schema": _schema(field)}
 
 
-def _responses(answers: Sequence[Shown]) -> Document:
-    responses: Document = {}
-    for status in dict.fromkeys(shown.status for shown in answers):
-        of_status = [shown for shown in answers if shown.status == status]
-        examples = {s.title: {"summary": s.title, "value": s.body} for s in of_status}
-        media = {"schema": _answer_schema(of_status[0].body), "examples": examples}
-        responses[str(status)] = {
-            "description": of_status[0].title,
-            "content": {"application/json": media},
-        }
-        if status in HEADERS:
-            responses[str(status)]["headers"] = HEADERS[status]
-    return responses
+def _responses(operation: Operation) -> Document:
+    answers = operation.answers
+    return {
+        str(status): _response([a for a in answers if a.status == status], operation.media_type)
+        for status in dict.fromkeys(shown.status for shown in answers)
+    }
+
+
+def _response(answers: Sequence[Shown], media_type: str) -> Document:
+    """Describe the answers of a status; those without a body have no content."""
+    response: Document = {"description": answers[0].title}
+    if bodies := [shown for shown in answers if shown.body is not None]:
+        examples = {s.title: {"summary": s.title, "value": s.body} for s in bodies}
+        schema = next((s.schema for s in bodies if s.schema), None)
+        media = {"schema": schema or _answer_schema(bodies[0].body), "examples": examples}
+        response["content"] = {media_type: media}
+    headers = dict(HEADERS.get(answers[0].status, {}))
+    for shown in answers:
+        headers |= shown.headers or {}
+    return {**response, "headers": headers} if headers else response
 
 
 def _answer_schema(body: object) -> Document:
