@@ -122,7 +122,13 @@ async def open_sandbox(url: str, **changed: object) -> AsyncGenerator[Sandbox]:
         return await sandbox.seed(tx, now=now, make_token=make_token), await _other_bank(tx, now)
 
     demo, other_bank_token = await db.transaction(seed)
-    bayon = build(settings, db, seal_keys=keys.seal_keys, jwt_key=keys.bakong_jwt_key)
+    bayon = build(
+        settings,
+        db,
+        seal_keys=keys.seal_keys,
+        jwt_key=keys.bakong_jwt_key,
+        vault_keys=keys.vault,
+    )
     transport = httpx.ASGITransport(app=cast("Any", bayon.asgi))
     tasks = [asyncio.create_task(loop()) for loop in (bayon.rail.work, bayon.rail.watch_others)]
     try:

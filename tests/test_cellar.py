@@ -104,13 +104,16 @@ def test_secret_settings_are_never_shown() -> None:
         "BAYON_BAKONG_JWT_KEY": JWT_KEY,
         "BAYON_DATABASE_URL": f"postgresql://u:{JWT_KEY}@h/d",
         "BAYON_SEAL_KEYS": f"1:{SEAL_KEY}",
+        "BAYON_VAULT_KEYS": f"1:{SEAL_KEY}",
+        "BAYON_VAULT_LOOKUP_KEY": SEAL_KEY,
+        "BAYON_PIN_VERIFICATION_KEY": SEAL_KEY[:32],
         "BAYON_SMTP_URL": f"smtp://u:{JWT_KEY}@h",
     }
     settings = Settings.from_env(env)
     assert settings.bakong_jwt_key == Secret(JWT_KEY)
     shown = f"{settings!r} {settings} {settings.redacted()}"
     assert JWT_KEY not in shown
-    assert SEAL_KEY not in shown
+    assert SEAL_KEY[:32] not in shown
     assert settings.redacted()["bakong_jwt_key"] == "***"
 
 
@@ -126,6 +129,12 @@ BAD_VALUES = [
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     ("SEAL_KEYS", "zz"),
     ("SEAL_KEYS", f"1:{'a' * 63}"),
+    ("VAULT_KEYS", "a" * 64),
+    ("VAULT_LOOKUP_KEY", "a" * 63),
+    ("VAULT_LOOKUP_KEY", f"1:{'a' * 64}"),
+    ("PIN_VERIFICATION_KEY", "a" * 31),
+    ("PIN_VERIFICATION_KEY", "g" * 32),
+    ("PIN_VERIFICATION_KEY", "a" * 48),
     ("DATABASE_URL", "mysql://h/d"),
     ("BAKONG_HOST", "http://x/"),
     ("BAKONG_JWT_KEY", "short"),
@@ -145,6 +154,9 @@ GOOD_VALUES = [
     ("DEEPLINK_APP_URL", "https://app.example/open?qr={qr}"),
     ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8"),
     ("SEAL_KEYS", f"1:{'a' * 64},2:{'B' * 64}"),
+    ("VAULT_KEYS", f"1:{'a' * 64},2:{'B' * 64}"),
+    ("VAULT_LOOKUP_KEY", "aB" * 32),
+    ("PIN_VERIFICATION_KEY", "aB" * 16),
     ("DATABASE_URL", "postgresql://bayon@/bayon?host=/run/postgresql&port=5432"),
     ("BAKONG_HOST", "api.bakong.example"),
 ]

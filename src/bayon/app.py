@@ -30,6 +30,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from bayon import bakong, ledger, pages, payments, sandbox
 from bayon.bakong import OpenApi, ParticipantApi, Registrar
+from bayon.cards.vault import Vault, VaultKeys
 from bayon.config import Settings
 from bayon.db import Database, Tx
 from bayon.errors import BayonError, Unavailable
@@ -70,8 +71,16 @@ class Bayon:
     rail: Rail
 
 
-def build(settings: Settings, db: Database, *, seal_keys: Secret, jwt_key: Secret) -> Bayon:
+def build(
+    settings: Settings,
+    db: Database,
+    *,
+    seal_keys: Secret,
+    jwt_key: Secret,
+    vault_keys: VaultKeys,
+) -> Bayon:
     """Wire everything; touches nothing outside."""
+    Vault(vault_keys)  # for the room of the cards, which no door leads to yet
     sealer = Sealer.from_text(seal_keys.reveal())
     rail = Rail(db, sealer, batch_size_max=settings.batch_size_max)
     gate = Gate(db, signed=lambda token: bakong.tokens.signed(jwt_key, token))

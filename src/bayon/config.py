@@ -28,6 +28,11 @@ _URL: Final = re.compile(
     r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?"
 )
 
+_VERSIONED_KEYS: Final = (
+    r"[0-9]{1,3}:[0-9a-fA-F]{64}(,[0-9]{1,3}:[0-9a-fA-F]{64})*",
+    "like 1:<64 hex digits>,2:<64 hex digits>",
+)
+
 
 class BadSettings(Invalid):
     """The settings are not valid."""
@@ -74,10 +79,16 @@ class Settings:
     seal_keys: Secret | None = _setting(
         None,
         "keys of what is sealed; the one of the highest version seals",
-        like=(
-            r"[0-9]{1,3}:[0-9a-fA-F]{64}(,[0-9]{1,3}:[0-9a-fA-F]{64})*",
-            "like 1:<64 hex digits>,2:<64 hex digits>",
-        ),
+        like=_VERSIONED_KEYS,
+    )
+    vault_keys: Secret | None = _setting(
+        None, "keys of card numbers, as the above and none of them", like=_VERSIONED_KEYS
+    )
+    vault_lookup_key: Secret | None = _setting(
+        None, "finds a card by its number", like=(r"[0-9a-fA-F]{64}", "64 hex digits")
+    )
+    pin_verification_key: Secret | None = _setting(
+        None, "two DES keys, which make PVVs", like=(r"[0-9a-fA-F]{32}", "32 hex digits")
     )
     bakong_jwt_key: Secret | None = _setting(None, "signs the Open API's tokens", secret=True)
     bakong_token_ttl_days: int = _setting(90, "life of an Open API token", at_least=1)

@@ -18,8 +18,9 @@ import socket
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,6 +29,7 @@ import trustme
 
 from bayon import bakong, payments, sandbox
 from bayon.app import Bayon, build
+from bayon.cards.vault import VaultKeys
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, is_untouched, kept_secrets, migrate, read_clock
 from bayon.errors import Invalid, Unavailable
@@ -41,7 +43,9 @@ Part = Literal["http", "network", "worker"]
 PARTS: Final[tuple[Part, ...]] = ("http", "worker")
 
 COLLECT_AFTER: Final = (50_000, 20, 100)
-KEY_CHARACTERS_MIN: Final = 8
+KEY_VARIETY_MIN: Final = 8
+PRINTED_KEYS: Final = frozenset({bytes.fromhex("C1D0F8FB4958670DBA40AB1F3752EF0D")})
+"""Test keys of the field that look like chance: this one stands in many a terminal's samples."""
 
 log = structlog.get_logger()
 
@@ -104,7 +108,13 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
     ):
         async with _database(settings) as (url, db, guards):
             keys, demo = await _seed(db)
-            bayon = build(settings, db, seal_keys=keys.seal_keys, jwt_key=keys.bakong_jwt_key)
+            bayon = build(
+                settings,
+                db,
+                seal_keys=keys.seal_keys,
+                jwt_key=keys.bakong_jwt_key,
+                vault_keys=keys.vault,
+            )
             ca_file, key_file = certificate(settings.data_dir / "tls")
             addresses = Addresses(
                 http_url=_url("http", settings, http),
@@ -125,11 +135,13 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
 
 async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
     public = ("public_url",) if "http" in parts else ()
-    require(settings, "database_url", "seal_keys", "bakong_jwt_key", *public)
+    vault = tuple(field.name for field in fields(VaultKeys))
+    require(settings, "database_url", "seal_keys", "bakong_jwt_key", *vault, *public)
     assert settings.database_url is not None
     assert settings.seal_keys is not None
     assert settings.bakong_jwt_key is not None
-    _refuse_weak_keys(settings.seal_keys, settings.bakong_jwt_key)
+    vault_keys = _vault_keys(settings)
+    _refuse_weak_keys(settings.seal_keys, settings.bakong_jwt_key, vault_keys)
     with contextlib.ExitStack() as stack:
         listeners = []
         if "http" in parts:
@@ -139,7 +151,11 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
             await db.transaction(_refuse_sandbox)  # first: what is refused is left as it is
             await migrate(db)
             bayon = build(
-                settings, db, seal_keys=settings.seal_keys, jwt_key=settings.bakong_jwt_key
+                settings,
+                db,
+                seal_keys=settings.seal_keys,
+                jwt_key=settings.bakong_jwt_key,
+                vault_keys=vault_keys,
             )
             work = [bayon.rail.watch_others()] if listeners else []
             work += [bayon.rail.work()] if "worker" in parts else []
@@ -244,15 +260,58 @@ async def _refuse_production(tx: Tx) -> None:
         raise BadSettings("This database is in use, and is no sandbox's: a sandbox wants its own.")
 
 
-def _refuse_weak_keys(seal_keys: Secret, jwt_key: Secret) -> None:
+def _vault_keys(settings: Settings) -> VaultKeys:
+    assert settings.vault_keys is not None
+    assert settings.vault_lookup_key is not None
+    assert settings.pin_verification_key is not None
+    return VaultKeys(
+        vault_keys=settings.vault_keys,
+        vault_lookup_key=settings.vault_lookup_key,
+        pin_verification_key=settings.pin_verification_key,
+    )
+
+
+def _refuse_weak_keys(seal_keys: Secret, jwt_key: Secret, vault: VaultKeys) -> None:
+    for name, versions in (("SEAL_KEYS", seal_keys), ("VAULT_KEYS", vault.vault_keys)):
+        try:
+            Sealer.from_text(versions.reveal())
+        except Invalid as error:
+            raise BadSettings(f"BAYON_{name} is not valid. {error.message}") from None
+    pin_key = vault.pin_verification_key.reveal().lower()
+    if _is_single_des(bytes.fromhex(pin_key)):
+        raise BadSettings("BAYON_PIN_VERIFICATION_KEY has two equal halves, so it is half a key.")
+    keys = [
+        *(("SEAL_KEYS", key) for key in _each(seal_keys)),
+        ("BAKONG_JWT_KEY", jwt_key.reveal()),
+        *(("VAULT_KEYS", key) for key in _each(vault.vault_keys)),
+        ("VAULT_LOOKUP_KEY", vault.vault_lookup_key.reveal().lower()),
+        ("PIN_VERIFICATION_KEY", pin_key),
+    ]
+    for at, (name, key) in enumerate(keys):
+        if _is_guessable(key):
+            raise BadSettings(f"BAYON_{name} is no secret: take random bytes.")
+        if any(key.lower() == other for _, other in keys[:at]):
+            raise BadSettings(f"BAYON_{name} repeats another key: each purpose has its own.")
+
+
+def _each(versions: Secret) -> list[str]:
+    return [entry.partition(":")[2].lower() for entry in versions.reveal().split(",")]
+
+
+def _is_guessable(key: str) -> bool:
+    """Judge whether a key repeats itself or counts, as one made by hand or printed does."""
     try:
-        Sealer.from_text(seal_keys.reveal())
-    except Invalid as error:
-        raise BadSettings(f"BAYON_SEAL_KEYS is not valid. {error.message}") from None
-    sealing = [entry.partition(":")[2] for entry in seal_keys.reveal().split(",")]
-    for name, keys in (("SEAL_KEYS", sealing), ("BAKONG_JWT_KEY", [jwt_key.reveal()])):
-        if any(len(set(key.lower())) < KEY_CHARACTERS_MIN for key in keys):
-            raise BadSettings(f"BAYON_{name} is no secret: take 32 random bytes.")
+        raw = bytes.fromhex(key)
+    except ValueError:
+        raw = key.lower().encode()  # the Open API's may be any text
+    steps = {(after - before) % 256 for before, after in pairwise(raw)}
+    return min(len(set(raw)), len(steps)) < KEY_VARIETY_MIN or raw in PRINTED_KEYS
+
+
+def _is_single_des(key: bytes) -> bool:
+    """Compare the halves without the lowest bit of each byte, parity, which DES does not use."""
+    bits = [byte >> 1 for byte in key]
+    return bits[:8] == bits[8:]
 
 
 async def _run(

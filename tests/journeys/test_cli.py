@@ -82,13 +82,16 @@ async def test_config_shows_every_setting_but_no_secret(home: Home) -> None:
         "BAYON_DATABASE_URL": f"postgresql://bayon:{secret}@db/bayon",
         "BAYON_BAKONG_JWT_KEY": secret,
         "BAYON_SEAL_KEYS": f"1:{seal_key}",
+        "BAYON_VAULT_KEYS": f"1:{seal_key}",
+        "BAYON_VAULT_LOOKUP_KEY": seal_key,
+        "BAYON_PIN_VERIFICATION_KEY": seal_key[:32],
         "BAYON_SMTP_URL": f"smtp://me:{secret}@mail",
     }
     done = await home.bayon("config", stdin=b"", BAYON_HTTP_PORT="81", **secrets)
     shown = dict(line.split("=", 1) for line in done.out.splitlines())
     assert done.code == 0
     assert secret not in done.out
-    assert seal_key not in done.out
+    assert seal_key[:32] not in done.out
     assert {shown[name] for name in secrets} == {"***"}
     assert (shown["BAYON_HTTP_PORT"], shown["BAYON_HTTPS_PORT"]) == ("81", "8443")
 

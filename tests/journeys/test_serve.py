@@ -19,9 +19,23 @@ from sandboxes import Server
 KEYS = {
     "BAYON_SEAL_KEYS": f"1:{secrets.token_hex(32)}",
     "BAYON_BAKONG_JWT_KEY": secrets.token_hex(32),
+    "BAYON_VAULT_KEYS": f"1:{secrets.token_hex(32)}",
+    "BAYON_VAULT_LOOKUP_KEY": secrets.token_hex(32),
+    "BAYON_PIN_VERIFICATION_KEY": secrets.token_hex(16),
     "BAYON_PUBLIC_URL": "https://pay.example",
     "BAYON_HTTP_PORT": "0",
 }
+REQUIRED = (
+    *("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY"),
+    *("VAULT_KEYS", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY"),
+)
+PRINTED = (
+    "0123456789ABCDEFFEDCBA9876543210",
+    "00112233445566778899aabbccddeeff",
+    "404142434445464748494A4B4C4D4E4F",
+    "C1D0F8FB4958670DBA40AB1F3752EF0D",
+)
+HALF = secrets.token_hex(7) + "fe"
 
 
 async def test_it_names_every_setting_it_misses(home: Home) -> None:
@@ -29,10 +43,7 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
     assert done.code == 1
     assert done.err.splitlines() == [
         "bayon: The settings are not complete.",
-        *(
-            f"  BAYON_{name} must be set"
-            for name in ("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY", "PUBLIC_URL")
-        ),
+        *(f"  BAYON_{name} must be set" for name in (*REQUIRED, "PUBLIC_URL")),
     ]
 
 
@@ -48,6 +59,27 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
         ),
         ("SEAL_KEYS", secrets.token_hex(32), "BAYON_SEAL_KEYS must be like 1:<64 hex digits>"),
         ("SEAL_KEYS", f"1:{'ab' * 32},2:{secrets.token_hex(32)}", "BAYON_SEAL_KEYS is no secret"),
+        ("VAULT_KEYS", f"0:{secrets.token_hex(32)}", "BAYON_VAULT_KEYS is not valid."),
+        ("VAULT_KEYS", f"1:{'00' * 32}", "BAYON_VAULT_KEYS is no secret"),
+        ("VAULT_KEYS", KEYS["BAYON_SEAL_KEYS"].upper(), "BAYON_VAULT_KEYS repeats another key"),
+        ("VAULT_LOOKUP_KEY", secrets.token_hex(16), "BAYON_VAULT_LOOKUP_KEY must be 64 hex digits"),
+        ("VAULT_LOOKUP_KEY", bytes(range(32)).hex(), "BAYON_VAULT_LOOKUP_KEY is no secret"),
+        (
+            "VAULT_LOOKUP_KEY",
+            KEYS["BAYON_BAKONG_JWT_KEY"],
+            "BAYON_VAULT_LOOKUP_KEY repeats another key",
+        ),
+        ("PIN_VERIFICATION_KEY", secrets.token_hex(24), "must be 32 hex digits"),
+        ("PIN_VERIFICATION_KEY", HALF + HALF, "BAYON_PIN_VERIFICATION_KEY has two equal halves"),
+        (
+            "PIN_VERIFICATION_KEY",
+            HALF + HALF[:-2] + "ff",  # a byte's lowest bit is parity, and no part of the key
+            "BAYON_PIN_VERIFICATION_KEY has two equal halves",
+        ),
+        *(
+            ("PIN_VERIFICATION_KEY", key, "BAYON_PIN_VERIFICATION_KEY is no secret")
+            for key in PRINTED
+        ),
         ("PUBLIC_URL", "pay.example", "BAYON_PUBLIC_URL must be a URL"),
         ("DATABASE_URL", "pay.example", "BAYON_DATABASE_URL must be a URL"),
         ("DATABASE_URL", "postgresql://bayon:hush@127.0.0.1:1/bayon", "The database is away."),
@@ -88,7 +120,7 @@ async def test_what_it_refuses_it_leaves_as_it_is(home: Home, server: Server) ->
 async def test_a_worker_alone_needs_no_public_address(home: Home) -> None:
     done = await home.bayon("serve", "--only", "worker")
     assert [line.split()[0] for line in done.err.splitlines()[1:]] == [
-        f"BAYON_{name}" for name in ("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY")
+        f"BAYON_{name}" for name in REQUIRED
     ]
 
 

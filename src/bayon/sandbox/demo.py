@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from bayon import payments
+from bayon.cards.vault import VaultKeys
 from bayon.db import RunAgain, Tx, keep_secret
 from bayon.log import Secret
 from bayon.money import Currency
@@ -40,6 +41,7 @@ class Keys:
 
     seal_keys: Secret
     bakong_jwt_key: Secret
+    vault: VaultKeys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +62,19 @@ class TokenMaker(Protocol):
 
 async def keep_keys(tx: Tx) -> Keys:
     """Make the sandbox's keys, or find those it has."""
-    seal_keys = await keep_secret(tx, name="seal_keys", value=f"1:{secrets.token_hex(32)}")
-    jwt_key = await keep_secret(tx, name="bakong_jwt_key", value=secrets.token_hex(32))
-    return Keys(seal_keys=Secret(seal_keys), bakong_jwt_key=Secret(jwt_key))
+
+    async def keep(name: str, value: str) -> Secret:
+        return Secret(await keep_secret(tx, name=name, value=value))
+
+    return Keys(
+        seal_keys=await keep("seal_keys", f"1:{secrets.token_hex(32)}"),
+        bakong_jwt_key=await keep("bakong_jwt_key", secrets.token_hex(32)),
+        vault=VaultKeys(
+            vault_keys=await keep("vault_keys", f"1:{secrets.token_hex(32)}"),
+            vault_lookup_key=await keep("vault_lookup_key", secrets.token_hex(32)),
+            pin_verification_key=await keep("pin_verification_key", secrets.token_hex(16)),
+        ),
+    )
 
 
 async def seed(tx: Tx, *, now: datetime, make_token: TokenMaker) -> Demo:
