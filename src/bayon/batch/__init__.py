@@ -1,6 +1,6 @@
 """Batches: how many commands share one commit, and how the same command is answered twice alike."""
 
-from bayon.batch.answers import Key, KeyReused, Reply, Request, answer_all, answer_once
+from bayon.batch.answers import Key, KeyReused, Reply, Request, Verb, answer_all, answer_once
 from bayon.batch.engine import Batcher
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "KeyReused",
     "Reply",
     "Request",
+    "Verb",
     "answer_all",
     "answer_once",
 ]

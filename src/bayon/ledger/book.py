@@ -132,12 +132,13 @@ class Book:
         amount_minor: int,
         final: bool = True,
         above: bool = False,
+        cause_id: UUID | None = None,
         occurred_at: datetime | None = None,
     ) -> Transfer | Decline:
         """Turn a hold, or part of it, into a transfer; `final` gives the rest back.
 
         `above` lets the amount exceed what is held, even what is there: what the network has
-        cleared is owed. Declines: hold_not_found, hold_not_open, account_not_found,
+        cleared is owed. The cause is the hold's unless another is given. Declines: hold_not_found, hold_not_open, account_not_found,
         accounts_must_differ, currency_mismatch, amount_out_of_range, exceeds_hold.
         """
         hold = self.holds.get(hold_id)
@@ -156,8 +157,9 @@ class Book:
             debit_id=hold.account_id,
             credit_id=credit_account_id,
             amount_minor=amount_minor,
-            cause_id=hold.cause_id,
+            cause_id=cause_id or hold.cause_id,
             hold_id=hold.id,
+            above_minor=max(0, amount_minor - hold.open_minor),
             occurred_at=occurred_at,
         )
 
@@ -216,6 +218,7 @@ class Book:
         cause_id: UUID,
         hold_id: UUID | None,
         occurred_at: datetime | None,
+        above_minor: int = 0,
     ) -> Transfer:
         self.lines[debit_id].posted_delta_minor -= amount_minor
         self.lines[credit_id].posted_delta_minor += amount_minor
@@ -226,6 +229,7 @@ class Book:
             amount_minor=amount_minor,
             cause_id=cause_id,
             hold_id=hold_id,
+            above_minor=above_minor,
             created_at=self.now,
             occurred_at=occurred_at or self.now,
         )

@@ -18,9 +18,8 @@ async def check(tx: Tx) -> list[Finding]:
     """Recompute every balance. Wants a REPEATABLE READ transaction; locks and writes nothing.
 
     Invariants: balances of a currency add up to nothing; a balance is the sum of its transfers;
-    held is the sum of open holds; no customer is overdrawn, holds counted; a transfer stays within
-    one currency. Nothing is exempt: only a capture `above` its hold can overdraw a customer, and no
-    room makes one yet. Once cards clear above, what is owed is to be told apart here.
+    held is the sum of open holds; no customer is overdrawn, holds counted, by more than what was
+    captured above its holds; a transfer stays within one currency.
     """
     return [
         *(Finding("balances add up to nothing", c) for c in await store.check_currencies(tx)),

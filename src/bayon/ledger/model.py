@@ -53,7 +53,10 @@ class Balance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transfer:
-    """One amount from a debit to a credit account. Never changed, never deleted."""
+    """One amount from a debit to a credit account. Never changed, never deleted.
+
+    `above_minor` is by how much a capture went above what its hold still had.
+    """
 
     id: UUID
     debit_account_id: UUID
@@ -61,6 +64,7 @@ class Transfer:
     amount_minor: int
     cause_id: UUID
     hold_id: UUID | None
+    above_minor: int
     created_at: datetime
     occurred_at: datetime
 

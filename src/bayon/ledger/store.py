@@ -157,9 +157,9 @@ async def insert_transfers(tx: Tx, transfers: Sequence[Transfer]) -> None:
     await tx.run(
         """
         INSERT INTO ledger.transfer (id, debit_account_id, credit_account_id, amount_minor,
-            cause_id, hold_id, created_at, occurred_at)
+            cause_id, hold_id, above_minor, created_at, occurred_at)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[],
-            $5::uuid[], $6::uuid[], $7::timestamptz[], $8::timestamptz[])
+            $5::uuid[], $6::uuid[], $7::bigint[], $8::timestamptz[], $9::timestamptz[])
         """,
         [transfer.id for transfer in transfers],
         [transfer.debit_account_id for transfer in transfers],
@@ -167,6 +167,7 @@ async def insert_transfers(tx: Tx, transfers: Sequence[Transfer]) -> None:
         [transfer.amount_minor for transfer in transfers],
         [transfer.cause_id for transfer in transfers],
         [transfer.hold_id for transfer in transfers],
+        [transfer.above_minor for transfer in transfers],
         [transfer.created_at for transfer in transfers],
         [transfer.occurred_at for transfer in transfers],
     )
@@ -275,12 +276,16 @@ async def check_held(tx: Tx) -> list[UUID]:
 
 
 async def check_overdrawn(tx: Tx) -> list[UUID]:
-    """Name the customer accounts that have less than nothing, what is held taken off."""
+    """Name the customer accounts that lack more than was captured above their holds."""
     rows = await tx.rows(
         """
         SELECT balance.account_id
         FROM ledger.balance JOIN ledger.account ON account.id = balance.account_id
         WHERE account.kind = 'customer' AND balance.posted_minor < balance.held_minor
+            AND balance.held_minor - balance.posted_minor > (
+                SELECT coalesce(sum(above_minor), 0) FROM ledger.transfer
+                WHERE debit_account_id = balance.account_id
+            )
         """
     )
     return [row["account_id"] for row in rows]

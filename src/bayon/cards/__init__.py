@@ -1,0 +1,110 @@
+"""Cards: issuers, cardholders, accounts, cards, and what moves on them. Knows no wire."""
+
+from bayon.cards import document
+from bayon.cards.accounts import OpenCardAccount, balance, update_account
+from bayon.cards.authorize import Authorize, response_code
+from bayon.cards.cardholders import CreateCardholder, create_cardholders, update_cardholder
+from bayon.cards.check import check
+from bayon.cards.clearing import Clear
+from bayon.cards.desk import Desk
+from bayon.cards.find import (
+    Filters,
+    Wanted,
+    find_account,
+    find_card,
+    find_cardholder,
+    find_transaction,
+    list_accounts,
+    list_cardholders,
+    list_cards,
+    list_transactions,
+    related,
+)
+from bayon.cards.issue import ImportCard, IssueCard, import_card
+from bayon.cards.issuers import FEES, add_issuer, find_issuer, issuers, update_issuer
+from bayon.cards.lifecycle import CreateToken, update_card
+from bayon.cards.model import (
+    Account,
+    BadAttributes,
+    Card,
+    CardAccountNotFound,
+    Cardholder,
+    CardholderNotFound,
+    CardNotFound,
+    FeeRule,
+    Issuer,
+    IssuerExists,
+    IssuerNotFound,
+    ManagementToken,
+    Merchant,
+    NotPending,
+    PanTaken,
+    Transaction,
+    TransactionNotFound,
+)
+from bayon.cards.move import Move, move
+from bayon.cards.review import Policy, decide_review
+from bayon.cards.topup import Topup
+from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
+
+__all__ = [
+    "FEES",
+    "Account",
+    "Authorize",
+    "BadAttributes",
+    "BadPan",
+    "BadPin",
+    "Card",
+    "CardAccountNotFound",
+    "CardNotFound",
+    "Cardholder",
+    "CardholderNotFound",
+    "Clear",
+    "CreateCardholder",
+    "CreateToken",
+    "Desk",
+    "FeeRule",
+    "Filters",
+    "ImportCard",
+    "IssueCard",
+    "Issuer",
+    "IssuerExists",
+    "IssuerNotFound",
+    "ManagementToken",
+    "Merchant",
+    "Move",
+    "NotPending",
+    "OpenCardAccount",
+    "PanTaken",
+    "Policy",
+    "Topup",
+    "Transaction",
+    "TransactionNotFound",
+    "Vault",
+    "VaultKeys",
+    "Wanted",
+    "add_issuer",
+    "balance",
+    "check",
+    "create_cardholders",
+    "decide_review",
+    "document",
+    "find_account",
+    "find_card",
+    "find_cardholder",
+    "find_issuer",
+    "find_transaction",
+    "import_card",
+    "issuers",
+    "list_accounts",
+    "list_cardholders",
+    "list_cards",
+    "list_transactions",
+    "move",
+    "related",
+    "response_code",
+    "update_account",
+    "update_card",
+    "update_cardholder",
+    "update_issuer",
+]

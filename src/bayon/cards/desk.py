@@ -1,0 +1,129 @@
+"""The desk: what a process needs to serve card management, wired once.
+
+One batcher for what moves money, one for opening accounts, one for finding them; a worker for
+reviews. Everything else is a transaction of its own.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+from uuid import UUID
+
+from bayon.batch import Batcher, Reply, Request, Verb, answer_all, answer_once
+from bayon.cards import store
+from bayon.cards.accounts import OpenCardAccount, open_accounts
+from bayon.cards.cardholders import CreateCardholder, create_cardholders
+from bayon.cards.issue import IssueCard, issue_cards
+from bayon.cards.lifecycle import CreateToken, create_tokens
+from bayon.cards.model import (
+    Account,
+    Card,
+    CardAccountNotFound,
+    Cardholder,
+    ManagementToken,
+    Transaction,
+)
+from bayon.cards.move import Move, move
+from bayon.cards.review import Policy, Reviewer
+from bayon.cards.vault import Vault
+from bayon.db import Database, Tx
+from bayon.errors import BayonError
+from bayon.fetch import Fetcher
+from bayon.seal import Sealer
+from bayon.work import Worker
+
+REVIEW_POLL_S: Final = 0.2
+LOOKUPS_MAX: Final = 500
+
+C = TypeVar("C")
+O = TypeVar("O")  # noqa: E741 - outcome
+
+
+class Desk:
+    """Card management of one process."""
+
+    def __init__(
+        self,
+        db: Database,
+        sealer: Sealer,
+        vault: Vault,
+        fetcher: Fetcher,
+        *,
+        policy: Policy,
+        batch_size_max: int = 500,
+    ) -> None:
+        self.db: Database = db
+        self.vault: Vault = vault
+        self.fetcher: Fetcher = fetcher
+        self._sealer: Sealer = sealer
+        self.moving: Batcher[Request[Move, Transaction], Reply[Transaction]] = Batcher(
+            self._batch(partial(move, vault=vault)), size_max=batch_size_max
+        )
+        self.opening: Batcher[Request[OpenCardAccount, Account], Reply[Account]] = Batcher(
+            self._batch(open_accounts), size_max=batch_size_max
+        )
+        self._finding: Batcher[UUID, Account | None] = Batcher(self._find, size_max=LOOKUPS_MAX)
+        reviewer = Reviewer(db=db, sealer=sealer, fetcher=fetcher, policy=policy)
+        self.reviews: Worker = Worker("reviews", reviewer.step, poll_s=REVIEW_POLL_S)
+
+    async def move(self, request: Request[Move, Transaction]) -> Reply[Transaction]:
+        """Move money, in the batch that forms. Errors: as the verb, and `KeyReused`."""
+        return await self.moving.submit(request)
+
+    async def open_account(self, request: Request[OpenCardAccount, Account]) -> Reply[Account]:
+        """Open an account, in the batch that forms. Errors: as the verb, and `KeyReused`."""
+        return await self.opening.submit(request)
+
+    async def find_account(self, account_id: UUID, *, issuer_id: UUID) -> Account:
+        """Find an account, in one query for all who ask now. Errors: `CardAccountNotFound`."""
+        account = await self._finding.submit(account_id)
+        if account is None or account.issuer_id != issuer_id:
+            raise CardAccountNotFound
+        return account
+
+    async def create_cardholder(
+        self, request: Request[CreateCardholder, Cardholder]
+    ) -> Reply[Cardholder]:
+        """Create a cardholder, and wake who reviews. Errors: `KeyReused`."""
+        reply = await self._once(request, create_cardholders)
+        self.reviews.nudge()
+        return reply
+
+    async def issue_card(self, request: Request[IssueCard, Card]) -> Reply[Card]:
+        """Make a card. Errors: as the verb, and `KeyReused`."""
+        return await self._once(request, partial(issue_cards, vault=self.vault))
+
+    async def create_token(
+        self, request: Request[CreateToken, ManagementToken]
+    ) -> Reply[ManagementToken]:
+        """Make a management token. Errors: as the verb, and `KeyReused`."""
+        return await self._once(request, create_tokens)
+
+    async def work(self) -> None:
+        """Review what is due, until cancelled."""
+        try:
+            await self.reviews.run()
+        finally:
+            await self.fetcher.close()
+
+    async def _once(self, request: Request[C, O], verb: Verb[C, O]) -> Reply[O]:
+        return await answer_once(self.db, request, verb=verb, sealer=self._sealer)
+
+    def _batch(
+        self, verb: Verb[C, O]
+    ) -> Callable[[Sequence[Request[C, O]]], Awaitable[Sequence[Reply[O] | BayonError]]]:
+        """Make what runs a batch of a verb: one transaction, answers stored with it."""
+
+        async def run(requests: Sequence[Request[C, O]]) -> list[Reply[O] | BayonError]:
+            async def work(tx: Tx) -> list[Reply[O] | BayonError]:
+                return await answer_all(tx, requests, verb=verb, sealer=self._sealer)
+
+            # After the commit nothing may raise here: the engine would take the batch for undone.
+            return await self.db.transaction(work)
+
+        return run
+
+    async def _find(self, account_ids: Sequence[UUID]) -> list[Account | None]:
+        wanted = sorted(set(account_ids))
+        found = await self.db.read(lambda tx: store.accounts_of_all(tx, wanted))
+        return [found.get(account_id) for account_id in account_ids]

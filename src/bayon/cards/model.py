@@ -1,0 +1,258 @@
+"""The nouns of card management, frozen. Amounts are integers of minor units, instants are UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final, Literal
+from uuid import UUID
+
+from bayon.errors import Conflict, Denied, Invalid, NotFound, Problem
+from bayon.money import Currency
+
+CardStatus = Literal["unactivated", "active", "inactive", "canceled", "lost", "stolen"]
+CardType = Literal["physical", "virtual"]
+CardholderStatus = Literal["processing_profile", "active", "rejected"]
+TokenType = Literal["card_activation", "pin_reset"]
+Status = Literal["pending", "settled", "reversed", "expired", "declined"]
+Adjustment = Literal["debit", "credit"]
+Kind = Literal["purchase", "cash_withdrawal"]
+Texts = Mapping[str, object]
+"""Key-value pairs of an API client's own: texts, numbers, truths."""
+
+FINAL: Final[frozenset[CardStatus]] = frozenset({"canceled", "lost", "stolen"})
+"""The states of a card nothing leads out of."""
+
+
+class IssuerNotFound(NotFound):
+    """There is no such issuer."""
+
+    code = "issuer_not_found"
+
+
+class IssuerExists(Conflict):
+    """There is an issuer of this name already."""
+
+    code = "issuer_exists"
+
+
+class CardholderNotFound(NotFound):
+    """There is no such cardholder."""
+
+    code = "cardholder_not_found"
+
+
+class CardAccountNotFound(NotFound):
+    """There is no such account."""
+
+    code = "card_account_not_found"
+
+
+class CardNotFound(NotFound):
+    """There is no such card."""
+
+    code = "card_not_found"
+
+
+class TransactionNotFound(NotFound):
+    """There is no such transaction."""
+
+    code = "transaction_not_found"
+
+
+class BadAttributes(Invalid):
+    """The attributes are not valid."""
+
+    code = "bad_attributes"
+
+    @classmethod
+    def at(cls, pointer: str, title: str) -> "BadAttributes":
+        """Point at the one that is not."""
+        return cls(problems=(Problem(pointer=pointer, message=title),))
+
+
+class PanTaken(Conflict):
+    """There is a card of this number already."""
+
+    code = "pan_taken"
+
+
+class NotPending(Conflict):
+    """The transaction is not pending."""
+
+    code = "not_pending"
+
+
+class TokenVoid(Denied):
+    """This link is used, expired or unknown."""
+
+    code = "token_void"
+
+
+class Decline(StrEnum):
+    """Why a card request is declined, in the order of the guards. A value, not an error."""
+
+    CARD_NOT_ACTIVATED = "card_not_activated"
+    CARD_INACTIVE = "card_inactive"
+    CARD_CANCELED = "card_canceled"
+    CARD_LOST = "card_lost"
+    CARD_STOLEN = "card_stolen"
+    CARD_EXPIRED = "card_expired"
+    CARDHOLDER_REJECTED = "cardholder_rejected"
+    ACCOUNT_INACTIVE = "account_inactive"
+    PIN_TRIES_EXCEEDED = "pin_tries_exceeded"
+    PIN_WRONG = "pin_wrong"
+    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeeRule:
+    """What an issuer takes for something: a flat amount, and a share in hundredths of a percent."""
+
+    flat_minor: int = 0
+    basis_points: int = 0
+
+    def of(self, amount_minor: int) -> int:
+        """Tell the fee on an amount, halves rounded up."""
+        return self.flat_minor + (amount_minor * self.basis_points + 5_000) // 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issuer:
+    """Who issues cards: a tenant. Its ledger accounts are its own side of every movement."""
+
+    id: UUID
+    name: str
+    bin: str
+    fees: Mapping[str, FeeRule]
+    funding_account_id: UUID
+    clearing_account_id: UUID
+    fees_account_id: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cardholder:
+    """Whom cards are made out to. `phone_number` is E.164 without its plus."""
+
+    id: UUID
+    issuer_id: UUID
+    name: str
+    phone_number: str
+    email: str | None
+    status: CardholderStatus
+    rejection_reason: str | None
+    born_on: date
+    address: str
+    identity_document_number: str
+    identity_document_type: str
+    photo_url: str
+    identity_document_url: str
+    additional_details: Texts
+    metadata: Texts
+    created_at: datetime
+    updated_at: datetime
+    revision: int = 1
+    review_at: datetime | None = None
+    review_attempts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A cardholder's account; what is on it, the ledger says."""
+
+    id: UUID
+    issuer_id: UUID
+    cardholder_id: UUID
+    number: str
+    currency: Currency
+    status: str
+    metadata: Texts
+    ledger_account_id: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """A card, without its number: that is in the vault. `pvv` is None until a PIN was chosen."""
+
+    id: UUID
+    issuer_id: UUID
+    account_id: UUID
+    cardholder_id: UUID
+    type: CardType
+    status: CardStatus
+    last_four: str
+    exp_month: int
+    exp_year: int
+    pan_sealed: bytes
+    pvv: str | None
+    pin_tries: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManagementToken:
+    """A link for one use by a card's holder; `token` is known when it is made, and never again."""
+
+    id: UUID
+    issuer_id: UUID
+    card_id: UUID
+    type: TokenType
+    token: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merchant:
+    """Where a card was used; `category` is a name, `country` two letters."""
+
+    name: str
+    city: str
+    country: str
+    category: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fee:
+    """What the issuer took, in the account's currency."""
+
+    type: str
+    amount_minor: int
+    currency: Currency
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transaction:
+    """A card's transaction or a top-up, as the account sees it.
+
+    `amount_minor` is the whole effect on the account, fees included, in its currency;
+    `transaction_amount_minor` is the merchant's side. A card's has a merchant, a top-up a source.
+    """
+
+    id: UUID
+    issuer_id: UUID
+    account_id: UUID
+    card_id: UUID | None
+    number: str
+    type: Kind
+    status: Status
+    balance_adjustment_type: Adjustment
+    currency: Currency
+    amount_minor: int
+    transaction_currency: Currency
+    transaction_amount_minor: int
+    fees: tuple[Fee, ...]
+    merchant: Merchant | None
+    funding_source: str | None
+    decline_reason: Decline | None
+    hold_id: UUID | None
+    occurred_at: datetime
+    settled_at: datetime | None
+    created_at: datetime
+    updated_at: datetime

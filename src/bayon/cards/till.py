@@ -1,0 +1,94 @@
+"""The till: where an account's money lies and goes, and a transaction on it in the making. Pure."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from bayon.cards.model import (
+    Adjustment,
+    Card,
+    CardholderStatus,
+    Fee,
+    FeeRule,
+    Kind,
+    Merchant,
+    Transaction,
+)
+from bayon.ids import uuid7
+from bayon.money import Currency
+
+NUMBER_LENGTH: Final = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Till:
+    """The ledger accounts on both sides of an account's movements, and the issuer's fees."""
+
+    ledger_account_id: UUID
+    funding_account_id: UUID
+    clearing_account_id: UUID
+    fees_account_id: UUID
+    fees: Mapping[str, FeeRule]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seat:
+    """Where a command acts: an account, and the locked card if it comes by one."""
+
+    issuer_id: UUID
+    account_id: UUID
+    account_status: str
+    currency: Currency
+    cardholder_status: CardholderStatus
+    till: Till
+    card: Card | None = None
+
+    def with_card(self, card: Card) -> "Seat":
+        """Seat the card as it is now."""
+        return replace(self, card=card)
+
+
+def new_transaction(
+    seat: Seat,
+    *,
+    now: datetime,
+    occurred_at: datetime | None,
+    kind: Kind,
+    adjustment: Adjustment,
+    amount_minor: int,
+    merchant_minor: int,
+    fees: tuple[Fee, ...] = (),
+    merchant: Merchant | None = None,
+    funding_source: str | None = None,
+) -> Transaction:
+    """Make a transaction, settled now; it happened now if not earlier, to the whole second.
+
+    `amount_minor` is the effect on the account, `merchant_minor` what the other side sees.
+    """
+    happened_at = min(occurred_at or now, now).replace(microsecond=0)
+    return Transaction(
+        id=uuid7(),
+        issuer_id=seat.issuer_id,
+        account_id=seat.account_id,
+        card_id=seat.card.id if seat.card else None,
+        number=f"{secrets.randbelow(10**NUMBER_LENGTH):0{NUMBER_LENGTH}}",
+        type=kind,
+        status="settled",
+        balance_adjustment_type=adjustment,
+        currency=seat.currency,
+        amount_minor=amount_minor,
+        transaction_currency=seat.currency,
+        transaction_amount_minor=merchant_minor,
+        fees=fees,
+        merchant=merchant,
+        funding_source=funding_source,
+        decline_reason=None,
+        hold_id=None,
+        occurred_at=happened_at,
+        settled_at=happened_at,
+        created_at=now,
+        updated_at=now,
+    )
