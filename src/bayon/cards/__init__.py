@@ -39,10 +39,14 @@ from bayon.cards.model import (
     Merchant,
     NotPending,
     PanTaken,
+    TokenType,
+    TokenVoid,
     Transaction,
     TransactionNotFound,
 )
 from bayon.cards.move import Move, move
+from bayon.cards.pin import WeakPin
+from bayon.cards.redeem import HolderLink, look_up, redeem
 from bayon.cards.review import Policy, decide_review
 from bayon.cards.topup import Topup
 from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
@@ -65,6 +69,7 @@ __all__ = [
     "Desk",
     "FeeRule",
     "Filters",
+    "HolderLink",
     "ImportCard",
     "IssueCard",
     "Issuer",
@@ -77,12 +82,15 @@ __all__ = [
     "OpenCardAccount",
     "PanTaken",
     "Policy",
+    "TokenType",
+    "TokenVoid",
     "Topup",
     "Transaction",
     "TransactionNotFound",
     "Vault",
     "VaultKeys",
     "Wanted",
+    "WeakPin",
     "add_issuer",
     "balance",
     "check",
@@ -100,7 +108,9 @@ __all__ = [
     "list_cardholders",
     "list_cards",
     "list_transactions",
+    "look_up",
     "move",
+    "redeem",
     "related",
     "response_code",
     "update_account",

@@ -349,6 +349,38 @@ async def void_tokens(tx: Tx, card_id: UUID, *, types: Sequence[str], now: datet
     )
 
 
+async def find_open_token(
+    tx: Tx, token: str, *, digest: bytes, now: datetime
+) -> ManagementToken | None:
+    """Find a management token while it is open. Locks nothing.
+
+    It names no issuer: whoever has the token may, and of all rows it fits one.
+    """
+    row = await tx.row(
+        """
+        SELECT id, issuer_id, card_id, type, created_at, expires_at FROM cards.management_token
+        WHERE digest = $1 AND used_at IS NULL AND voided_at IS NULL AND expires_at > $2
+        """,
+        digest,
+        now,
+    )
+    return ManagementToken(token=token, **dict(row)) if row else None
+
+
+async def use_token(tx: Tx, token_id: UUID, *, now: datetime) -> bool:
+    """Use a token of a locked card up; False when somebody has, or it was voided."""
+    return bool(
+        await tx.value(
+            """
+            UPDATE cards.management_token SET used_at = $2
+            WHERE id = $1 AND used_at IS NULL AND voided_at IS NULL RETURNING true
+            """,
+            token_id,
+            now,
+        )
+    )
+
+
 async def page_cardholders(tx: Tx, *, issuer_id: UUID, window: Window) -> list[Cardholder]:
     """Read a window of an issuer's cardholders, in the order of reading."""
     rows = await _page(tx, "cardholder", issuer_id, window, cardholder_id=None)
