@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import asyncpg
 import pytest
 
-from bayon import ledger, payments
+from bayon import cards, ledger, payments
 from bayon.db import Database, migrate
 from bayon.postgres import EmbeddedPostgres
 
@@ -103,7 +103,7 @@ async def database(server: Server) -> AsyncGenerator[str]:
     url = await server.clone()
     yield url
     db = await Database.connect(url, size_max=4)
-    for check in (ledger.check, payments.check):
+    for check in (ledger.check, payments.check, cards.check):
         assert await db.transaction(check, isolation="repeatable_read") == []
     await db.close()
     await server.drop(url)

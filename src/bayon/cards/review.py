@@ -158,7 +158,7 @@ def decided(cardholder: Cardholder, rejection_reason: str | None, *, now: dateti
     return replace(
         cardholder,
         status="rejected" if rejection_reason else "active",
-        rejection_reason=rejection_reason,
+        rejection_reason=rejection_reason or None,
         review_at=None,
         updated_at=now,
     )
