@@ -22,9 +22,19 @@ from bayon.cards.lifecycle import TOKEN_TTL, token_digest
 from bayon.cards.model import CardStatus
 from bayon.db import Database, Tx
 from bayon.log import Secret
-from cards_factories import VAULT, event_types, now_of
 from factories import advance
-from pages.holders import ISSUER, PIN, Held, card_now, hold, link
+from pages.holders import (
+    OLD_PIN,
+    PIN,
+    VAULT,
+    Held,
+    card_now,
+    events_of,
+    hold,
+    is_pin,
+    link,
+    now_of,
+)
 
 TYPES: Final[tuple[TokenType, ...]] = ("card_activation", "pin_reset")
 OTHER: Final[dict[TokenType, TokenType]] = {
@@ -59,12 +69,6 @@ async def give_status(db: Database, card: Card, status: CardStatus) -> None:
     await db.transaction(work)
 
 
-def is_pin(card: Card, pin: str) -> bool:
-    assert card.pvv is not None
-    pan = VAULT.open_pan(card.pan_sealed, card_id=card.id)
-    return VAULT.is_pin(pan, Secret(pin), pvv=card.pvv)
-
-
 async def test_activation_gives_the_card_its_pin_and_makes_it_active(db: Database) -> None:
     held = await hold(db)
     after = await use(db, held.token)
@@ -87,6 +91,7 @@ async def test_a_reset_changes_the_pin_frees_the_tries_and_leaves_the_status(
     assert isinstance(after, Card)
     assert (after.status, after.pin_tries) == (status, 0)
     assert is_pin(after, PIN)
+    assert not is_pin(after, OLD_PIN)
     assert after == await card_now(db, held.card)
 
 
@@ -99,11 +104,11 @@ async def _block(tx: Tx, card: Card, status: CardStatus) -> None:
 @pytest.mark.parametrize("of_type", TYPES)
 async def test_the_event_is_told_once_and_shows_no_secret(db: Database, of_type: TokenType) -> None:
     held = await hold(db, of_type)
-    before = await event_types(db)
+    before = await events_of(db, held.card)
     await use(db, held.token, of_type)
     with pytest.raises(TokenVoid):
         await use(db, held.token, of_type)
-    assert await event_types(db) == [*before, "card.updated"]
+    assert await events_of(db, held.card) == [*before, "card.updated"]
     body: bytes = await db.read(
         lambda tx: tx.value("SELECT body FROM events.event ORDER BY seq DESC LIMIT 1")
     )
@@ -115,11 +120,15 @@ async def test_the_event_is_told_once_and_shows_no_secret(db: Database, of_type:
 
 @pytest.mark.parametrize("of_type", TYPES)
 async def test_looking_shows_the_card_and_uses_nothing(db: Database, of_type: TokenType) -> None:
-    held = await hold(db, of_type, name=ISSUER)
+    held = await hold(db, of_type, issuer_name="Mekong Bank")
     first, second = await see(db, held.token, of_type), await see(db, held.token, of_type)
     assert first == second
     assert (first.type, first.last_four) == (of_type, held.card.last_four)
-    assert (first.name, first.name_km, first.issuer_name) == ("Tang Dara", "តាំង តារា", ISSUER)
+    assert (first.name, first.name_km, first.issuer_name) == (
+        "Tang Dara",
+        "តាំង តារា",
+        "Mekong Bank",
+    )
     assert isinstance(await use(db, held.token, of_type), Card)
 
 
@@ -167,11 +176,11 @@ async def test_a_link_that_is_none_any_more_neither_shows_nor_changes_anything(
 ) -> None:
     held = await hold(db, of_type)
     await spoil(db, held, of_type)
-    before = (await card_now(db, held.card), await event_types(db))
+    before = (await card_now(db, held.card), await events_of(db, held.card))
     for attempt in (see(db, held.token, of_type), use(db, held.token, of_type, pin="8461")):
         with pytest.raises(TokenVoid):
             await attempt
-    assert (await card_now(db, held.card), await event_types(db)) == before
+    assert (await card_now(db, held.card), await events_of(db, held.card)) == before
 
 
 @pytest.mark.parametrize("of_type", TYPES)
@@ -215,9 +224,9 @@ async def test_a_weak_pin_is_refused_with_the_reason_and_the_link_stays(
     db: Database, pin: str, why: WeakPin
 ) -> None:
     held = await hold(db)
-    before = (await card_now(db, held.card), await event_types(db))
+    before = (await card_now(db, held.card), await events_of(db, held.card))
     assert await use(db, held.token, pin=pin) is why
-    assert (await card_now(db, held.card), await event_types(db)) == before
+    assert (await card_now(db, held.card), await events_of(db, held.card)) == before
     assert isinstance(await use(db, held.token), Card)
 
 
@@ -240,14 +249,14 @@ async def test_a_bad_pin_tells_nothing_of_a_link_that_is_used(db: Database, pin:
 @pytest.mark.parametrize("of_type", TYPES)
 async def test_of_two_who_use_a_link_at_once_one_wins(db: Database, of_type: TokenType) -> None:
     held = await hold(db, of_type)
-    before = await event_types(db)
+    before = await events_of(db, held.card)
     uses = [use(db, held.token, of_type, pin=pin) for pin in ("7294", "8461", "9035", "4718")]
     outcomes = await asyncio.gather(*uses, return_exceptions=True)
     won = [outcome for outcome in outcomes if isinstance(outcome, Card)]
     assert len(won) == 1
     assert [type(o) for o in outcomes if o is not won[0]] == [TokenVoid] * 3
     assert await card_now(db, held.card) == won[0]
-    assert await event_types(db) == [*before, "card.updated"]
+    assert await events_of(db, held.card) == [*before, "card.updated"]
 
 
 @pytest.mark.parametrize("of_type", TYPES)
