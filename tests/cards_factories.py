@@ -336,7 +336,7 @@ async def checked_database(server: Server) -> AsyncGenerator[tuple[Database, str
 
 def instant(text: str) -> datetime:
     """Read an instant of a document."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _rendered(transaction: Transaction) -> bytes:

@@ -165,7 +165,7 @@ async def test_nothing_but_metadata_keeps_the_status(db: Database) -> None:
         {"additional_details": {}},
         {"name": "Dara Tang", "metadata": {"vip": True}},
     ],
-    ids=lambda changes: "+".join(changes),
+    ids="+".join,
 )
 async def test_anything_else_is_reviewed_anew(db: Database, changes: Mapping[str, object]) -> None:
     issuer = await make_issuer(db)

@@ -24,7 +24,7 @@ def data(sample: Mapping[str, object]) -> dict[str, Any]:
     return cast("dict[str, Any]", sample["data"])
 
 
-def times(attributes: Mapping[str, Any]) -> dict[str, datetime]:
+def times(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: instant(attributes[name]) for name in ("created_at", "updated_at")}
 
 
