@@ -12,8 +12,9 @@ import httpx
 import pytest
 from litestar.types import ASGIApp
 
-from bayon import bakong, ledger, payments, sandbox
+from bayon import bakong, cards, ledger, payments, sandbox
 from bayon.app import build
+from bayon.cards import Desk, Vault
 from bayon.config import Settings
 from bayon.db import Database, Tx, keep_secret, read_clock
 from bayon.log import Secret
@@ -24,6 +25,7 @@ from conftest import Server
 SETTINGS: Final = Settings(
     sandbox=True,
     bakong_renewal="documented",
+    kyc_documents="optional",
     rate_limit_token_per_s=0,
     rate_limit_address_per_s=0,
 )
@@ -36,16 +38,19 @@ RECEIVER: Final = "bridge_account@devb"
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """A sandbox at work, and the tokens to come in by: one of an integrator and of two banks."""
+    """A sandbox at work, and the tokens to come in by: an integrator's, two banks', two issuers'."""
 
     db: Database
     asgi: ASGIApp
     http: httpx.AsyncClient
     settings: Settings
     jwt_key: Secret
+    desk: Desk
     integrator_token: str
     bank_token: str
     other_bank_token: str
+    cms_token: str
+    other_cms_token: str
 
     async def ask(
         self,
@@ -119,7 +124,9 @@ async def open_sandbox(url: str, **changed: object) -> AsyncGenerator[Sandbox]:
 
     async def seed(tx: Tx) -> tuple[sandbox.Demo, str]:
         now = (await read_clock(tx)).now()
-        return await sandbox.seed(tx, now=now, make_token=make_token), await _other_bank(tx, now)
+        vault = Vault(keys.vault)
+        demo = await sandbox.seed(tx, now=now, make_token=make_token, vault=vault)
+        return demo, await _other_bank(tx, now)
 
     demo, other_bank_token = await db.transaction(seed)
     bayon = build(
@@ -130,7 +137,8 @@ async def open_sandbox(url: str, **changed: object) -> AsyncGenerator[Sandbox]:
         vault_keys=keys.vault,
     )
     transport = httpx.ASGITransport(app=cast("Any", bayon.asgi))
-    tasks = [asyncio.create_task(loop()) for loop in (bayon.rail.work, bayon.rail.watch_others)]
+    loops = (bayon.rail.work, bayon.rail.watch_others, bayon.desk.work)
+    tasks = [asyncio.create_task(loop()) for loop in loops]
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://bayon.test") as http:
             yield Sandbox(
@@ -139,9 +147,12 @@ async def open_sandbox(url: str, **changed: object) -> AsyncGenerator[Sandbox]:
                 http=http,
                 settings=settings,
                 jwt_key=keys.bakong_jwt_key,
+                desk=bayon.desk,
                 integrator_token=demo.bakong_token,
                 bank_token=demo.participant_token,
                 other_bank_token=other_bank_token,
+                cms_token=demo.cms_token,
+                other_cms_token=demo.other_cms_token,
             )
     finally:
         for task in tasks:
@@ -155,7 +166,7 @@ async def open_sandbox(url: str, **changed: object) -> AsyncGenerator[Sandbox]:
 async def check_invariants(url: str) -> None:
     """Check every room's invariants on a database nobody works on any more."""
     db = await Database.connect(url, size_max=4)
-    for check in (ledger.check, payments.check):
+    for check in (ledger.check, payments.check, cards.check):
         assert await db.transaction(check, isolation="repeatable_read") == []
     await db.close()
 

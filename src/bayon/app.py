@@ -28,12 +28,14 @@ from litestar.types import (
 )
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from bayon import bakong, ledger, pages, payments, sandbox
+from bayon import bakong, cards, cms, ledger, pages, payments, sandbox
 from bayon.bakong import OpenApi, ParticipantApi, Registrar
-from bayon.cards.vault import Vault, VaultKeys
+from bayon.cards import Desk, Policy, Vault, VaultKeys
+from bayon.cms import CardApi
 from bayon.config import Settings
 from bayon.db import Database, Tx
 from bayon.errors import BayonError, Unavailable
+from bayon.fetch import Fetcher
 from bayon.ids import uuid7
 from bayon.ledger import Finding
 from bayon.log import Secret
@@ -54,10 +56,16 @@ from bayon.web import (
     send_answer,
 )
 
+JSON_API: Final = b"application/vnd.api+json"
+CARD_COLLECTIONS: Final = frozenset(
+    {*("accounts", "cardholders", "cards", "events", "transactions", "issuer")}
+)
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 HEADERS_SIZE_MAX: Final = 65_536
 LOOPBACK: Final = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+DOCUMENT_S: Final = 10.0
+DOCUMENT_OPTIONAL_S: Final = 2.0
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 log = structlog.get_logger()
@@ -65,10 +73,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Bayon:
-    """A wired process: `asgi` answers, `rail` works."""
+    """A wired process: `asgi` answers, `rail` and `desk` work."""
 
     asgi: ASGIApp
     rail: Rail
+    desk: Desk
 
 
 def build(
@@ -80,9 +89,9 @@ def build(
     vault_keys: VaultKeys,
 ) -> Bayon:
     """Wire everything; touches nothing outside."""
-    Vault(vault_keys)  # for the room of the cards, which no door leads to yet
     sealer = Sealer.from_text(seal_keys.reveal())
     rail = Rail(db, sealer, batch_size_max=settings.batch_size_max)
+    desk = _desk(settings, db, sealer, Vault(vault_keys))
     gate = Gate(db, signed=lambda token: bakong.tokens.signed(jwt_key, token))
     porch = Porch(
         gate=gate,
@@ -94,20 +103,23 @@ def build(
     registrar = Registrar(db=db, settings=settings, key=jwt_key)
     open_api = OpenApi(db=db, rail=rail, registrar=registrar, settings=settings).operations()
     participant_api = ParticipantApi(db=db, rail=rail, sealer=sealer).operations()
+    card_api = CardApi(desk=desk, virtual=settings.virtual_cards).operations()
     doors = [
         ("Bakong Open API", "Tokens, deeplinks, the status of payments, accounts.", open_api),
         ("Participants", "The rail, as banks use it: accounts and payments.", participant_api),
+        ("Card management", "Cardholders, accounts, cards, what moves on them.", card_api),
     ]
     handlers: list[ControllerRouterHandler] = [
         *mount(open_api, porch, refuse=bakong.refuse, host=settings.bakong_host),
         *mount(participant_api, porch, refuse=bakong.refuse),
+        *mount(card_api, porch, refuse=cms.refuse, host=settings.cms_host, read=cms.read),
     ]
     if settings.sandbox:
-        simulate = SandboxDoor(db=db, rail=rail).operations()
+        simulate = SandboxDoor(db=db, rail=rail, desk=desk).operations()
         doors.append(("Sandbox", "Pay as anybody, read the mail, move the clock.", simulate))
         handlers += mount(simulate, porch, refuse=sandbox.refuse)
-    metrics = Metrics(rail)
-    described = describe(doors, version=version("bayon"))
+    metrics = Metrics(rail, desk)
+    described = describe(doors, version=version("bayon"), schemas=cms.COMPONENTS)
     handlers += pages.handlers(
         db=db, rail=rail, porch=porch, settings=settings, sealer=sealer, api=described
     )
@@ -120,18 +132,37 @@ def build(
         exception_handlers={HTTPException: _refuse_http, Exception: _refuse_bug},
         template_config=pages.template_config(),
     )
-    return Bayon(asgi=observed(cast("ASGIApp", litestar), metrics), rail=rail)
+    return Bayon(asgi=observed(cast("ASGIApp", litestar), metrics), rail=rail, desk=desk)
 
 
 async def check(tx: Tx) -> list[Finding]:
     """Check every room's invariants. Wants a REPEATABLE READ transaction."""
-    return [*await ledger.check(tx), *await payments.check(tx)]
+    return [*await ledger.check(tx), *await payments.check(tx), *await cards.check(tx)]
+
+
+def _desk(settings: Settings, db: Database, sealer: Sealer, vault: Vault) -> Desk:
+    """Wire card management; a sandbox waits two seconds for a document, and no longer."""
+    documents_required = settings.kyc_documents == "required"
+    return Desk(
+        db,
+        sealer,
+        vault,
+        Fetcher(
+            loopback=settings.sandbox,
+            timeout_s=DOCUMENT_S if documents_required else DOCUMENT_OPTIONAL_S,
+        ),
+        policy=Policy(
+            mode="manual" if settings.kyc_review == "manual" else "automatic",
+            documents_required=documents_required,
+        ),
+        batch_size_max=settings.batch_size_max,
+    )
 
 
 class Metrics:
     """What Prometheus may read."""
 
-    def __init__(self, rail: Rail) -> None:
+    def __init__(self, rail: Rail, desk: Desk) -> None:
         self.registry: CollectorRegistry = CollectorRegistry()
         self.requests: Histogram = Histogram(
             "bayon_request_duration_seconds",
@@ -145,8 +176,11 @@ class Metrics:
             "Answers with a 5xx: bugs, and outages of the database",
             registry=self.registry,
         )
-        for name, batcher in (("payments", rail.paying), ("status", rail.asking)):
-            sizes = batcher.sizes
+        for name, sizes in (
+            ("payments", rail.paying.sizes),
+            ("status", rail.asking.sizes),
+            ("cards", desk.moving.sizes),
+        ):
             for what, read in (
                 ("batches", lambda s=sizes: s.batches),
                 ("commands", lambda s=sizes: s.commands),
@@ -180,14 +214,14 @@ def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
         try:
             if _headers_size(scope) > HEADERS_SIZE_MAX:
                 too_large = BodyTooLarge("The request's headers are too large.")
-                await send_answer(bakong.refuse(too_large), tell)
+                await send_answer(_refuse(scope, too_large), tell)
             else:
                 await app(scope, receive, tell)
         except Exception:
             log.exception("unexpected error")
             if answered:
                 raise
-            await send_answer(bakong.refuse(Unavailable()), tell)
+            await send_answer(_refuse(scope, BayonError()), tell)
         finally:
             seconds = time.perf_counter() - started
             route = str(scope.get("path_template") or "unknown")
@@ -204,6 +238,14 @@ def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
             structlog.contextvars.unbind_contextvars("request_id")
 
     return observe
+
+
+def _refuse(scope: HTTPScope, error: BayonError) -> Answer:
+    """Answer an error that no door has met, in the dialect of the door it was meant for."""
+    parts = scope["path"].split("/", 3)
+    of_cards = parts[1:2] == ["v1"] and parts[2:3] != [] and parts[2] in CARD_COLLECTIONS
+    accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
+    return (cms if of_cards or JSON_API in accept else bakong).refuse(error)
 
 
 def _headers_size(scope: HTTPScope) -> int:
@@ -259,16 +301,17 @@ def _refuse_http(
     request: Request[Any, Any, Any], error: HTTPException
 ) -> Response[bytes] | Template:
     """Answer what the router itself refuses: unknown paths, wrong methods, a Host that is none."""
+    scope = request.scope
     if error.status_code >= 500:  # noqa: PLR2004 - HTTP's own number
         return _refuse_bug(request, error)
     if error.status_code == 400:  # noqa: PLR2004 - HTTP's own number
-        return _response(bakong.refuse(BadBody("The request is not valid.")))
+        return _response(_refuse(scope, BadBody("The request is not valid.")))
     # Not from request.url, which raises on a Host whose port is none.
     if pages.wanted(request.headers.get("accept", ""), request.scope["path"]):
         return pages.not_found(request)
     if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
-        return _response(bakong.refuse(WrongMethod(_allowed(request))))
-    return _response(bakong.refuse(UnknownPath()))
+        return _response(_refuse(scope, WrongMethod(_allowed(request))))
+    return _response(_refuse(scope, UnknownPath()))
 
 
 def _allowed(request: Request[Any, Any, Any]) -> list[str]:
@@ -290,12 +333,12 @@ def _fits(route: HTTPRoute, parts: Sequence[str]) -> bool:
     )
 
 
-def _refuse_bug(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _refuse_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a bug without a word about it; the log has the place."""
     if isinstance(error, BayonError):
-        return _response(bakong.refuse(error))
+        return _response(_refuse(request.scope, error))
     log.error("unexpected error", exc_info=error)
-    return _response(bakong.refuse(Unavailable()))
+    return _response(_refuse(request.scope, BayonError()))
 
 
 def _response(answer: Answer) -> Response[bytes]:

@@ -149,6 +149,7 @@ def _settings(args: Args, *, sandbox: bool = False) -> Settings:
             env.setdefault(f"BAYON_RATE_LIMIT_{name}_PER_S", str(DEV_LIMIT_PER_S))
         env.setdefault("BAYON_LOG_FORMAT", "console")
         env.setdefault("BAYON_BAKONG_RENEWAL", "documented")
+        env.setdefault("BAYON_KYC_DOCUMENTS", "optional")
     settings = Settings.from_env(
         env,
         sandbox=sandbox,

@@ -69,6 +69,11 @@ class Settings:
         "serve the Bakong Open API under this host name only",
         like=(r"[a-z0-9.-]+", "a host name in lower case, nothing else"),
     )
+    cms_host: str | None = _setting(
+        None,
+        "serve the card management API under this host name only",
+        like=(r"[a-z0-9.-]+", "a host name in lower case, nothing else"),
+    )
     body_size_max: int = _setting(1_048_576, "bytes of a request's body", at_least=1_024)
     rate_limit_token_per_s: int = _setting(50, "requests of one token; 0 is off", at_least=0)
     rate_limit_address_per_s: int = _setting(50, "requests of one address; 0 is off", at_least=0)
@@ -113,6 +118,16 @@ class Settings:
         "what a deeplink opens on a phone; {qr} is the code",
         like=(r"[a-z][a-z0-9+.-]*:[^\s]*\{qr\}[^\s]*", "a URL with {qr} where the code goes"),
     )
+
+    kyc_review: str = _setting(
+        "automatic", "who accepts cardholders' profiles", one_of=("automatic", "manual")
+    )
+    kyc_documents: str = _setting(
+        "required",
+        "whether a profile is accepted whose documents cannot be fetched",
+        one_of=("required", "optional"),
+    )
+    virtual_cards: bool = _setting(False, "make virtual cards too")
 
     log_format: str = _setting("json", "how logs are written", one_of=("json", "console"))
     log_level: str = _setting("INFO", "", one_of=("DEBUG", "INFO", "WARNING", "ERROR"))

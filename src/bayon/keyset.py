@@ -19,6 +19,7 @@ BATCH_TIME_MAX: Final = timedelta(minutes=5)
 """No transaction takes so long: who began that much later has committed later."""
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,10 +74,10 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page(Generic[T]):
+class Page(Generic[T_co]):
     """Rows, the newest first, and whether there is reason to ask for newer and for older ones."""
 
-    items: list[T]
+    items: Sequence[T_co]
     newer: bool
     older: bool
 

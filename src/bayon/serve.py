@@ -29,7 +29,7 @@ import trustme
 
 from bayon import bakong, payments, sandbox
 from bayon.app import Bayon, build
-from bayon.cards.vault import VaultKeys
+from bayon.cards import Vault, VaultKeys
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, is_untouched, kept_secrets, migrate, read_clock
 from bayon.errors import Invalid, Unavailable
@@ -58,6 +58,8 @@ class Addresses:
     https_url: str
     tls_cert_file: str
     database_url: str
+    cms_token: str
+    other_cms_token: str
     bakong_token: str
     participant_token: str
     pid: int
@@ -121,6 +123,8 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 https_url=_url("https", settings, https),
                 tls_cert_file=str(ca_file.resolve()),
                 database_url=url,
+                cms_token=demo.cms_token,
+                other_cms_token=demo.other_cms_token,
                 bakong_token=demo.bakong_token,
                 participant_token=demo.participant_token,
                 pid=os.getpid(),
@@ -129,7 +133,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 make_server(bayon, settings, http),
                 make_server(bayon, settings, https, key_file),
             ]
-            work = [bayon.rail.work(), bayon.rail.watch_others(), *guards]
+            work = [bayon.rail.work(), bayon.rail.watch_others(), bayon.desk.work(), *guards]
             await _run(bayon, servers, work, ready=lambda: _announce(addresses, ready_file))
 
 
@@ -158,7 +162,7 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
                 vault_keys=vault_keys,
             )
             work = [bayon.rail.watch_others()] if listeners else []
-            work += [bayon.rail.work()] if "worker" in parts else []
+            work += [bayon.rail.work(), bayon.desk.work()] if "worker" in parts else []
             servers = [make_server(bayon, settings, listener) for listener in listeners]
             port = listeners[0].getsockname()[1] if listeners else None
             await _run(bayon, servers, work, ready=lambda: log.info("ready", port=port))
@@ -236,7 +240,12 @@ async def _seed(db: Database) -> tuple[Keys, Demo]:
 
     async def work(tx: Tx) -> Demo:
         now = (await read_clock(tx)).now()
-        return await sandbox.seed(tx, now=now, make_token=_token_maker(keys.bakong_jwt_key))
+        return await sandbox.seed(
+            tx,
+            now=now,
+            make_token=_token_maker(keys.bakong_jwt_key),
+            vault=Vault(keys.vault),
+        )
 
     return keys, await db.transaction(work)
 
@@ -384,7 +393,7 @@ def _announce(addresses: Addresses, ready_file: Path | None) -> None:
 PASSWORD: Final = re.compile(r"(?<=:)(?!//)[^:@/]*(?=@)")
 
 WELCOME: Final = """
-Bayon is ready: a Bakong Open API you can pay in.
+Bayon is ready: a Bakong Open API you can pay in, and card management.
 
   HTTP      {http_url}          (browse the API: {http_url}/docs)
   HTTPS     {https_url}          (certificate: {tls_cert_file})
@@ -392,6 +401,7 @@ Bayon is ready: a Bakong Open API you can pay in.
 
   export BAKONG={bakong_token}
   export BANK={participant_token}
+  export CARDS={cms_token}
 
 Is a QR paid? Not yet:
 
@@ -404,6 +414,10 @@ Pay it as a bank would, and ask again:
 
   curl -s {http_url}/participant/v1/payments \\
     -H "Authorization: Bearer $BANK" -d "{{\\"fromAccountId\\":\\"dave@devb\\",\\"qr\\":\\"$QR\\"}}"
+
+Card management: an account with 100.00 USD, and its card.
+
+  curl -sg {http_url}/v1/accounts -H "Authorization: Bearer $CARDS"
 
 Ctrl-C stops it, PostgreSQL included.
 """

@@ -1,7 +1,7 @@
 """Cards: issuers, cardholders, accounts, cards, and what moves on them. Knows no wire."""
 
 from bayon.cards import document
-from bayon.cards.accounts import OpenCardAccount, balance, update_account
+from bayon.cards.accounts import OpenCardAccount, balance, open_accounts, update_account
 from bayon.cards.authorize import Authorize, response_code
 from bayon.cards.cardholders import CreateCardholder, create_cardholders, update_cardholder
 from bayon.cards.check import check
@@ -21,8 +21,16 @@ from bayon.cards.find import (
     related,
 )
 from bayon.cards.issue import ImportCard, IssueCard, import_card
-from bayon.cards.issuers import FEES, add_issuer, find_issuer, issuers, update_issuer
+from bayon.cards.issuers import (
+    BIN_DEFAULT,
+    FEES,
+    add_issuer,
+    find_issuer,
+    issuers,
+    update_issuer,
+)
 from bayon.cards.lifecycle import CreateToken, update_card
+from bayon.cards.merchants import categories, category_of
 from bayon.cards.model import (
     Account,
     BadAttributes,
@@ -31,6 +39,8 @@ from bayon.cards.model import (
     Cardholder,
     CardholderNotFound,
     CardNotFound,
+    CardStatus,
+    CardType,
     FeeRule,
     Issuer,
     IssuerExists,
@@ -52,6 +62,7 @@ from bayon.cards.topup import Topup
 from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
 
 __all__ = [
+    "BIN_DEFAULT",
     "FEES",
     "Account",
     "Authorize",
@@ -61,6 +72,8 @@ __all__ = [
     "Card",
     "CardAccountNotFound",
     "CardNotFound",
+    "CardStatus",
+    "CardType",
     "Cardholder",
     "CardholderNotFound",
     "Clear",
@@ -93,6 +106,8 @@ __all__ = [
     "WeakPin",
     "add_issuer",
     "balance",
+    "categories",
+    "category_of",
     "check",
     "create_cardholders",
     "decide_review",
@@ -110,6 +125,7 @@ __all__ = [
     "list_transactions",
     "look_up",
     "move",
+    "open_accounts",
     "redeem",
     "related",
     "response_code",

@@ -68,7 +68,9 @@ class BadAttributes(Invalid):
     @classmethod
     def at(cls, pointer: str, title: str) -> "BadAttributes":
         """Point at the one that is not."""
-        return cls(problems=(Problem(pointer=pointer, message=title),))
+        name = pointer.rpartition("/")[2]
+        problem = Problem(pointer=pointer, message=title)
+        return cls(f"{name} {title}.", problems=(problem,))
 
 
 class PanTaken(Conflict):

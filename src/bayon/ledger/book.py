@@ -138,8 +138,9 @@ class Book:
         """Turn a hold, or part of it, into a transfer; `final` gives the rest back.
 
         `above` lets the amount exceed what is held, even what is there: what the network has
-        cleared is owed. The cause is the hold's unless another is given. Declines: hold_not_found, hold_not_open, account_not_found,
-        accounts_must_differ, currency_mismatch, amount_out_of_range, exceeds_hold.
+        cleared is owed. The cause is the hold's unless another is given. Declines: hold_not_found,
+        hold_not_open, account_not_found, accounts_must_differ, currency_mismatch,
+        amount_out_of_range, exceeds_hold.
         """
         hold = self.holds.get(hold_id)
         if hold is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 Document = Mapping[str, Any]
 
 LINE_LENGTH_MAX: Final = 70
-TOKENS: Final = {"Participants": "BANK"}
+TOKENS: Final = {"Participants": "BANK", "Card management": "CARDS"}
 """Whose token a tag's operations want, by the names `bayon dev` prints; the others want BAKONG."""
 SAMPLES: Final = {"account_id": "dave@devb"}
 """What stands in a sample's path."""
@@ -109,7 +109,18 @@ def _lines(operation: Document) -> Iterator[Line]:
         yield _line(parameter, parameter["schema"], parameter["required"], parameter["in"])
     body = operation.get("requestBody")
     if body is not None:
-        yield from _members(body["content"]["application/json"]["schema"], "")
+        yield from _members(_media(body)["schema"], "")
+
+
+def _media(described: Document) -> Document:
+    """Take what is said of the one media type there is; nothing where there is no content."""
+    content: Mapping[str, Document] = described.get("content", {})
+    return next(iter(content.values()), {})
+
+
+def _kind(schema: Document) -> str:
+    kind: str | list[str] = schema.get("type", "string")
+    return kind if isinstance(kind, str) else " or ".join(kind)
 
 
 def _members(schema: Document, prefix: str) -> Iterator[Line]:
@@ -126,7 +137,7 @@ def _members(schema: Document, prefix: str) -> Iterator[Line]:
 def _line(named: Document, schema: Document, required: bool, where: str) -> Line:  # noqa: FBT001 - a column
     return Line(
         name=named["name"],
-        kind=schema.get("type", "string"),
+        kind=_kind(schema),
         rule="; ".join(_rules(schema)),
         required=required,
         doc=schema.get("description", ""),
@@ -140,6 +151,8 @@ def _rules(schema: Document) -> Iterator[str]:
         yield f"{low} characters"
     elif high is not None:
         yield f"{low or 0} to {high:,} characters"
+    if "const" in schema:
+        yield str(schema["const"])
     if "enum" in schema:
         yield " or ".join(schema["enum"])
     if "maxItems" in schema:
@@ -155,22 +168,20 @@ def _command(method: str, path: str, operation: Document, access: str | None) ->
     parts = [path]
     if access is not None:
         parts.append(f'-H "Authorization: Bearer ${access}"')
-    media: Document = (
-        operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    )
+    media = _media(operation.get("requestBody", {}))
     if "example" in media:
         parts.append(f"-d {shlex.quote(_short_json(media['example']))}")
     return f"curl -s{_method(method, media)} ", " \\\n  ".join(parts)
 
 
 def _method(method: str, media: Document) -> str:
-    usual = "post" if "example" in media else "get"
+    usual = "post" if media else "get"
     return "" if method == usual else f" -X {method.upper()}"
 
 
 def _examples(responses: Document) -> Iterable[Example]:
     for status, response in responses.items():
-        for example in response["content"]["application/json"]["examples"].values():
+        for example in _media(response).get("examples", {}).values():
             yield Example(
                 status=int(status),
                 phrase=HTTPStatus(int(status)).phrase,

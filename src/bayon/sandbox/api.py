@@ -11,6 +11,18 @@ import msgspec
 
 from bayon import payments
 from bayon.batch import KeyReused, Request
+from bayon.cards import (
+    BadAttributes,
+    BadPan,
+    BadPin,
+    CardAccountNotFound,
+    CardholderNotFound,
+    CardNotFound,
+    Desk,
+    NotPending,
+    PanTaken,
+    TransactionNotFound,
+)
 from bayon.clock import Clock
 from bayon.db import ClockGoesForward, Database, Tx, advance_clock
 from bayon.errors import BayonError, Conflict, Denied, Invalid, NotFound, Unavailable
@@ -29,6 +41,7 @@ from bayon.payments import (
 )
 from bayon.payments.khqr import BadQR
 from bayon.sandbox import samples
+from bayon.sandbox.cards import CardDoor
 from bayon.web import (
     AccessKind,
     Answer,
@@ -73,6 +86,15 @@ ERRORS: Final[dict[type[BayonError], tuple[int | None, int]]] = {
     BadAccountId: (12, 422),
     PaymentNotFound: (1, 404),
     ClockGoesForward: (5, 409),
+    CardholderNotFound: (None, 404),
+    CardAccountNotFound: (None, 404),
+    CardNotFound: (None, 404),
+    TransactionNotFound: (None, 404),
+    BadPan: (5, 422),
+    BadPin: (5, 422),
+    BadAttributes: (5, 422),
+    PanTaken: (5, 409),
+    NotPending: (5, 409),
     KeyReused: (5, 409),
     Invalid: (5, 422),
     NotFound: (1, 404),
@@ -88,10 +110,12 @@ class SandboxDoor:
 
     db: Database
     rail: Rail
+    desk: Desk
 
     def operations(self) -> list[Operation]:
         """List the operations of this door."""
-        return with_refusals(self._operations(), refuse)
+        of_cards = CardDoor(desk=self.desk).operations()
+        return with_refusals([*self._operations(), *of_cards], refuse)
 
     def _operations(self) -> list[Operation]:
         return [

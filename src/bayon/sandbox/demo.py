@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from bayon import payments
-from bayon.cards.vault import VaultKeys
+from bayon.cards import Vault, VaultKeys
 from bayon.db import RunAgain, Tx, keep_secret
 from bayon.log import Secret
 from bayon.money import Currency
@@ -22,6 +22,7 @@ from bayon.payments import (
     ParticipantNotFound,
     Statement,
 )
+from bayon.sandbox.demo_cards import seed_cards
 from bayon.web import keep_token, new_token
 
 PARTICIPANT: Final = ("devb", "Dev Bank")
@@ -50,6 +51,8 @@ class Demo:
 
     bakong_token: str
     participant_token: str
+    cms_token: str
+    other_cms_token: str
 
 
 class TokenMaker(Protocol):
@@ -77,13 +80,16 @@ async def keep_keys(tx: Tx) -> Keys:
     )
 
 
-async def seed(tx: Tx, *, now: datetime, make_token: TokenMaker) -> Demo:
+async def seed(tx: Tx, *, now: datetime, make_token: TokenMaker, vault: Vault) -> Demo:
     """Put the demo data there, once."""
     participant = await _participant(tx, now=now)
     integrator_id = await payments.register_verified(
         tx, email=EMAIL, organization="Bayon", project="Sandbox", now=now
     )
+    demo_cards = await seed_cards(tx, vault=vault, now=now)
     return Demo(
+        cms_token=demo_cards.cms_token,
+        other_cms_token=demo_cards.other_cms_token,
         participant_token=await _participant_token(tx, participant, now=now),
         bakong_token=await _bakong_token(tx, integrator_id, make_token, now=now),
     )

@@ -69,3 +69,68 @@ ADVANCE_ANSWERS: Final = (
     Shown(status=200, title="Now", body={"now": "2026-01-01T00:10:00Z"}),
     failed(5, "Backwards", status=409, message="The clock moves only forward."),
 )
+
+_CARD: Final = "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d11"
+_TRANSACTION: Final = "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d12"
+IMPORT: Final = {
+    "account_id": "<an account's id>",
+    "pan": "9116000012345678",
+    "exp_month": 12,
+    "exp_year": 2030,
+    "pin": "5279",
+}
+IMPORT_ANSWERS: Final = (
+    Shown(
+        status=200,
+        title="The card",
+        body={"card_id": _CARD, "last_four": "5678", "status": "active"},
+    ),
+    failed(5, "No card number", message="A card number has twelve to nineteen digits."),
+    failed(5, "Taken", status=409, message="There is a card of this number already."),
+)
+AUTHORIZE: Final = {
+    "card_id": "<a card's id>",
+    "amount": 1_000,
+    "currency": "USD",
+    "type": "purchase",
+    "merchant": {"name": "Rocket Rides", "city": "Phnom Penh", "country": "KH", "mcc": "4121"},
+}
+AUTHORIZE_ANSWERS: Final = (
+    Shown(
+        status=200,
+        title="Approved",
+        body={
+            "approved": True,
+            "decline_reason": None,
+            "response_code": "00",
+            "transaction_id": _TRANSACTION,
+        },
+    ),
+    Shown(
+        status=200,
+        title="Declined",
+        body={
+            "approved": False,
+            "decline_reason": "insufficient_funds",
+            "response_code": "51",
+            "transaction_id": _TRANSACTION,
+        },
+    ),
+)
+CLEAR: Final = {"amount": 1_000, "final": True}
+CLEAR_ANSWERS: Final = (
+    Shown(
+        status=200,
+        title="Settled",
+        body={"transaction_id": _TRANSACTION, "status": "settled", "amount": 1_000},
+    ),
+    failed(5, "Not pending", status=409, message="The transaction is not pending."),
+)
+REVIEW: Final = {"decision": "approve"}
+REVIEW_ANSWERS: Final = (
+    Shown(
+        status=200,
+        title="Accepted",
+        body={"cardholder_id": _CARD, "status": "active", "rejection_reason": None},
+    ),
+)

@@ -18,7 +18,7 @@ LENGTH_MAX: Final = 4_096
 FREE_LENGTH_MAX: Final = 2**30
 """No body is so long."""
 
-Kind = Literal["text", "number", "texts", "object"]
+Kind = Literal["text", "number", "boolean", "texts", "object"]
 
 
 class BadBody(Invalid):
@@ -108,6 +108,13 @@ def number(values: Values, name: str) -> int | float:
     return value
 
 
+def boolean(values: Values, name: str, *, default: bool) -> bool:
+    """Take a boolean that was read as optional."""
+    value = values[name]
+    assert value is None or isinstance(value, bool)
+    return default if value is None else value
+
+
 def _problems(field: Field, values: Values, path: str) -> list[Problem]:
     value = values.get(field.name)
     pointer = f"{path}/{field.name}"
@@ -119,6 +126,8 @@ def _problems(field: Field, values: Values, path: str) -> list[Problem]:
         case "number":
             fine = isinstance(value, int | float) and not isinstance(value, bool)
             return [] if fine else [_problem(pointer, "must be a number.")]
+        case "boolean":
+            return [] if isinstance(value, bool) else [_problem(pointer, "must be true or false.")]
         case "texts":
             return _texts_problems(field, value, pointer)
         case "object":

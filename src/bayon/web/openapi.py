@@ -193,6 +193,8 @@ def _schema(field: Field) -> Document:
                 schema = {"type": "string", "enum": list(field.one_of)}
         case "number":
             schema = {"type": "number"}
+        case "boolean":
+            schema = {"type": "boolean"}
         case "texts":
             items: Document = {"type": "string"}
             if field.one_of:

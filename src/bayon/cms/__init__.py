@@ -1,0 +1,8 @@
+"""The card management API: JSON:API, to the letter of its document."""
+
+from bayon.cms.api import CardApi
+from bayon.cms.operation import read
+from bayon.cms.schemas import COMPONENTS
+from bayon.cms.wire import refuse
+
+__all__ = ["COMPONENTS", "CardApi", "read", "refuse"]

@@ -1,0 +1,148 @@
+"""The issuer itself: its name, its BIN, what it takes for what. An extension of ours: design 13."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from bayon import cards
+from bayon.cards import FEES, Desk, FeeRule, Issuer
+from bayon.cms import attributes, schemas
+from bayon.cms.jsonapi import document
+from bayon.cms.operation import ISSUER, CardOperation, issuer_of, reading_of
+from bayon.cms.reply import changed, found
+from bayon.cms.wire import MEDIA_TYPE
+from bayon.db import Tx, read_clock
+from bayon.money import AMOUNT_MINOR_MAX
+from bayon.web import Answer, Call, Shown
+
+PATH: Final = "/v1/issuer"
+NAME_LENGTH_MAX: Final = 100
+BASIS_POINTS: Final = 100
+SAMPLE: Final = {
+    "data": {
+        "id": "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d11",
+        "type": "issuer",
+        "attributes": {
+            "created_at": "2026-01-01T00:00:00Z",
+            "updated_at": "2026-01-01T00:00:00Z",
+            "name": "Rocket Bank",
+            "bin": "91160000",
+            "fees": {"interbank_cash_withdrawal": {"flat": 300, "percent": 0.5}},
+        },
+    }
+}
+UPDATE: Final = {
+    "data": {
+        "id": "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d11",
+        "type": "issuer",
+        "attributes": {"fees": {"interbank_cash_withdrawal": {"flat": 300, "percent": 0.5}}},
+    }
+}
+CHANGED: Final[schemas.Schema] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": NAME_LENGTH_MAX},
+    "fees": {
+        "type": "object",
+        "properties": dict.fromkeys(FEES, schemas.FEE_RULE),
+        "additionalProperties": False,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issuers:
+    """The operations on the issuer who calls."""
+
+    desk: Desk
+
+    def operations(self) -> Sequence[CardOperation]:
+        """List the operations."""
+        answers = (
+            Shown(status=200, title="The issuer", body=SAMPLE, schema=schemas.one("Issuer")),
+        )
+        return [
+            CardOperation(
+                name="retrieve_issuer",
+                method="GET",
+                path=PATH,
+                summary="Retrieve the issuer",
+                doc="Shows the issuer whose token this is.",
+                serve=self.retrieve,
+                access=ISSUER,
+                media_type=MEDIA_TYPE,
+                answers=answers,
+            ),
+            CardOperation(
+                name="update_issuer",
+                method="PATCH",
+                path=PATH,
+                summary="Update the issuer",
+                doc="Changes its name and its fees, one by one; a fee that is null goes.",
+                serve=self.update,
+                access=ISSUER,
+                takes="issuer",
+                plural="issuer",
+                media_type=MEDIA_TYPE,
+                sample=UPDATE,
+                body_schema=schemas.taken("issuer", CHANGED, with_id=True),
+                answers=answers,
+            ),
+        ]
+
+    async def retrieve(self, call: Call) -> Answer:
+        """Show the issuer."""
+        issuer_id = issuer_of(call)
+        issuer = await self.desk.db.read(lambda tx: cards.find_issuer(tx, issuer_id=issuer_id))
+        return found(call, document(cards.document.resource(issuer)))
+
+    async def update(self, call: Call) -> Answer:
+        """Change the issuer."""
+        issuer_id = issuer_of(call)
+        reading = reading_of(call, resource_id=str(issuer_id))
+        name = reading.optional("name", _name)
+        fees = reading.optional("fees", _fees)
+        reading.finish()
+
+        async def work(tx: Tx) -> Issuer:
+            now = (await read_clock(tx)).now()
+            return await cards.update_issuer(tx, issuer_id=issuer_id, name=name, fees=fees, now=now)
+
+        return changed(await self.desk.db.transaction(work))
+
+
+def _name(value: object) -> str:
+    return attributes.text(value, length_max=NAME_LENGTH_MAX).strip()
+
+
+def _fees(value: object) -> Mapping[str, FeeRule | None]:
+    given = attributes.object_of(value)
+    if unknown := sorted(given.keys() - set(FEES)):
+        raise ValueError(f"must be of: {', '.join(FEES)}; there is no {unknown[0]}")
+    return {name: None if rule is None else _rule(name, rule) for name, rule in given.items()}
+
+
+def _rule(name: str, value: object) -> FeeRule:
+    try:
+        rule: Mapping[str, Any] = attributes.object_of(value)
+        return FeeRule(
+            flat_minor=_flat(rule.get("flat", 0)), basis_points=_points(rule.get("percent", 0))
+        )
+    except ValueError as error:
+        raise attributes.Wrong(str(error), below=f"/{name}") from None
+
+
+def _flat(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= AMOUNT_MINOR_MAX:
+        raise ValueError("must have a flat amount in minor units")
+    return value
+
+
+def _points(value: object) -> int:
+    """Read a percentage of at most two decimals as hundredths."""
+    try:
+        points = Decimal(str(value)) * BASIS_POINTS
+    except InvalidOperation:
+        points = Decimal(-1)
+    if isinstance(value, bool) or not 0 <= points <= BASIS_POINTS**2 or points % 1:
+        raise ValueError("must have a percent from 0 to 100, to two decimals")
+    return int(points)

@@ -1,0 +1,276 @@
+"""The sandbox door of the cards: what a card network and a reviewer would do, as anybody wants it.
+
+All of it goes through the very verbs a card network goes through. Amounts are minor units, as in
+card management.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+from uuid import UUID
+
+from bayon import cards
+from bayon.batch import Request
+from bayon.cards import (
+    Authorize,
+    Card,
+    Cardholder,
+    Clear,
+    Desk,
+    ImportCard,
+    Merchant,
+    Move,
+    Transaction,
+    response_code,
+)
+from bayon.db import Tx, read_clock
+from bayon.log import Secret
+from bayon.money import AMOUNT_MINOR_MAX, Currency
+from bayon.sandbox import samples
+from bayon.web import (
+    AccessKind,
+    Answer,
+    BadFields,
+    Call,
+    Field,
+    Operation,
+    Values,
+    boolean,
+    number,
+    plain,
+    text,
+    text_or_none,
+)
+
+ISSUER: Final[tuple[AccessKind, ...]] = ("issuer",)
+KINDS: Final = ("purchase", "cash_withdrawal")
+DECISIONS: Final = ("approve", "reject")
+YEARS: Final = range(2000, 2100)
+MONTHS: Final = range(1, 13)
+
+MERCHANT: Final = Field(
+    name="merchant",
+    kind="object",
+    required=False,
+    fields=(
+        Field(name="name", length_max=100, required=False),
+        Field(name="city", length_max=100, required=False),
+        Field(name="country", length_min=2, length_max=2, required=False, doc="ISO 3166"),
+        Field(name="mcc", length_min=4, length_max=4, required=False, doc="ISO 18245"),
+        Field(name="category", length_max=100, required=False, doc="its name, instead of mcc"),
+    ),
+)
+USUAL: Final = Merchant(
+    name="Rocket Rides", city="Phnom Penh", country="KH", category="taxicabs_limousines"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardDoor:
+    """The part of the sandbox's door that acts on cards."""
+
+    desk: Desk
+
+    def operations(self) -> Sequence[Operation]:
+        """List the operations."""
+        return [
+            Operation(
+                name="sandbox_import_card",
+                path="/sandbox/v1/cards",
+                summary="Import a test card",
+                doc="Takes over a card with a number and a PIN you know; it is active at once.",
+                serve=self.import_card,
+                access=ISSUER,
+                body=(
+                    Field(name="account_id"),
+                    Field(name="pan", length_max=40, doc="12 to 19 digits"),
+                    Field(name="exp_month", kind="number"),
+                    Field(name="exp_year", kind="number"),
+                    Field(name="pin", required=False, length_max=40, doc="four digits"),
+                ),
+                sample=samples.IMPORT,
+                answers=samples.IMPORT_ANSWERS,
+            ),
+            Operation(
+                name="sandbox_authorize",
+                path="/sandbox/v1/authorizations",
+                summary="Use a card: a purchase, or cash from a machine",
+                doc="Decides as the card network's door does; what is declined is an answer too.",
+                keyed=True,
+                serve=self.authorize,
+                access=ISSUER,
+                body=(
+                    Field(name="card_id"),
+                    Field(name="amount", kind="number", doc="minor units"),
+                    Field(name="currency", required=False, doc="USD"),
+                    Field(name="type", required=False, one_of=KINDS),
+                    MERCHANT,
+                    Field(name="pin", required=False, length_max=40),
+                    Field(name="partial_allowed", kind="boolean", required=False),
+                ),
+                sample=samples.AUTHORIZE,
+                answers=samples.AUTHORIZE_ANSWERS,
+            ),
+            Operation(
+                name="sandbox_clear",
+                path="/sandbox/v1/transactions/{id}/clear",
+                summary="Clear a pending transaction",
+                doc="Settles it, for its amount or another; `final` (true if absent) gives back "
+                "the rest.",
+                keyed=True,
+                serve=self.clear,
+                access=ISSUER,
+                body=(
+                    Field(name="amount", kind="number", required=False, doc="minor units"),
+                    Field(name="final", kind="boolean", required=False),
+                ),
+                sample=samples.CLEAR,
+                answers=samples.CLEAR_ANSWERS,
+            ),
+            Operation(
+                name="sandbox_review",
+                path="/sandbox/v1/cardholders/{id}/review",
+                summary="Decide on a cardholder's profile",
+                doc="Accepts or rejects a profile, in whatever state it is.",
+                serve=self.review,
+                access=ISSUER,
+                body=(
+                    Field(name="decision", one_of=DECISIONS),
+                    Field(name="reason", required=False, length_max=100),
+                ),
+                sample=samples.REVIEW,
+                answers=samples.REVIEW_ANSWERS,
+            ),
+        ]
+
+    async def import_card(self, call: Call) -> Answer:
+        """Take over a card."""
+        pin = text_or_none(call.values, "pin")
+        command = ImportCard(
+            issuer_id=_issuer(call),
+            account_id=_id(text(call.values, "account_id")),
+            pan=Secret(text(call.values, "pan")),
+            exp_month=_whole(call.values, "exp_month", MONTHS),
+            exp_year=_whole(call.values, "exp_year", YEARS),
+            pin=None if pin is None else Secret(pin),
+        )
+
+        async def work(tx: Tx) -> Card:
+            now = (await read_clock(tx)).now()
+            return await cards.import_card(tx, command, vault=self.desk.vault, now=now)
+
+        card = await self.desk.db.transaction(work)
+        return plain({"card_id": str(card.id), "last_four": card.last_four, "status": card.status})
+
+    async def authorize(self, call: Call) -> Answer:
+        """Use a card."""
+        pin = text_or_none(call.values, "pin")
+        command = Authorize(
+            issuer_id=_issuer(call),
+            card_id=_id(text(call.values, "card_id")),
+            amount_minor=_whole(call.values, "amount", range(1, AMOUNT_MINOR_MAX + 1)),
+            currency=_currency(call.values),
+            kind="cash_withdrawal" if call.values["type"] == "cash_withdrawal" else "purchase",
+            merchant=_merchant(call.values["merchant"]),
+            pin=None if pin is None else self.desk.vault.read_pin(Secret(pin)),
+            partial_allowed=boolean(call.values, "partial_allowed", default=False),
+        )
+
+        def render(transaction: Transaction) -> bytes:
+            shown = {
+                "approved": transaction.status != "declined",
+                "decline_reason": transaction.decline_reason,
+                "response_code": response_code(command, transaction),
+                "transaction_id": str(transaction.id),
+            }
+            return plain(shown).body
+
+        request = Request[Move, Transaction](command=command, render=render, keys=call.keys)
+        return Answer(body=(await self.desk.move(request)).answer)
+
+    async def clear(self, call: Call) -> Answer:
+        """Clear a pending transaction."""
+        given = call.values["amount"] is not None
+        amounts = range(1, AMOUNT_MINOR_MAX + 1)
+        command = Clear(
+            issuer_id=_issuer(call),
+            transaction_id=_id(call.path["id"]),
+            amount_minor=_whole(call.values, "amount", amounts) if given else None,
+            final=boolean(call.values, "final", default=True),
+        )
+        request = Request[Move, Transaction](command=command, render=_cleared, keys=call.keys)
+        return Answer(body=(await self.desk.move(request)).answer)
+
+    async def review(self, call: Call) -> Answer:
+        """Decide on a cardholder."""
+        rejects = call.values["decision"] == "reject"
+        reason = (text_or_none(call.values, "reason") or "rejected") if rejects else None
+
+        async def work(tx: Tx) -> Cardholder:
+            now = (await read_clock(tx)).now()
+            return await cards.decide_review(
+                tx,
+                cardholder_id=_id(call.path["id"]),
+                issuer_id=_issuer(call),
+                rejection_reason=reason,
+                now=now,
+            )
+
+        cardholder = await self.desk.db.transaction(work)
+        return plain(
+            {
+                "cardholder_id": str(cardholder.id),
+                "status": cardholder.status,
+                "rejection_reason": cardholder.rejection_reason,
+            }
+        )
+
+
+def _cleared(transaction: Transaction) -> bytes:
+    return plain(
+        {
+            "transaction_id": str(transaction.id),
+            "status": transaction.status,
+            "amount": transaction.amount_minor,
+        }
+    ).body
+
+
+def _issuer(call: Call) -> UUID:
+    assert call.access is not None
+    return UUID(call.access.owner)
+
+
+def _id(given: str) -> UUID:
+    """Read an id; what is none is nobody's."""
+    try:
+        return UUID(given)
+    except ValueError:
+        return UUID(int=0)
+
+
+def _whole(values: Values, name: str, allowed: range) -> int:
+    value = number(values, name)
+    if not isinstance(value, int) or value not in allowed:
+        raise BadFields(f"{name} must be a whole number from {allowed[0]} to {allowed[-1]}.")
+    return value
+
+
+def _currency(values: Values) -> Currency:
+    if (text_or_none(values, "currency") or "USD") != Currency.USD:
+        raise BadFields("currency must be USD: there are no exchange rates yet.")
+    return Currency.USD
+
+
+def _merchant(value: object) -> Merchant:
+    given = cast("dict[str, str | None]", value or {})
+    category = given.get("category")
+    if category is not None and category not in cards.categories():
+        raise BadFields("merchant.category must be the name of a category.")
+    mcc = given.get("mcc")
+    return Merchant(
+        name=given.get("name") or USUAL.name,
+        city=given.get("city") or USUAL.city,
+        country=(given.get("country") or USUAL.country).upper(),
+        category=category or (cards.category_of(mcc) if mcc else USUAL.category),
+    )
