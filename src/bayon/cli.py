@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +16,7 @@ from uuid import UUID
 import msgspec
 import uvloop
 
-from bayon import bakong, log, payments, web
+from bayon import bakong, cards, log, payments, web
 from bayon.app import check
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, migrate, read_clock, read_secret, require_migrated
@@ -28,6 +29,7 @@ from bayon.postgres import url_of
 from bayon.serve import PARTS, run_dev, run_serve
 
 DEV_LIMIT_PER_S: Final = 10_000
+WAITING_MAX: Final = 1_000
 PARTICIPANT_CODE: Final = re.compile(r"[a-z0-9]{2,16}")
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 T = TypeVar("T")
@@ -70,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         _verb(verbs.add_parser(name, help=says), verb)
     _participants_verbs(verbs.add_parser("participants", help="banks: create, list"))
+    _issuers_verbs(verbs.add_parser("issuers", help="issuers of cards: create, list"))
+    _cardholders_verbs(verbs.add_parser("cardholders", help="reviews: waiting, approve, reject"))
     _tokens_verbs(verbs.add_parser("tokens", help="access tokens: create, list, revoke"))
     _khqr_verbs(verbs.add_parser("khqr", help="KHQR codes: make, read"))
     return parser
@@ -107,11 +111,38 @@ def _participants_verbs(parser: argparse.ArgumentParser) -> None:
     _verb(verbs.add_parser("list", help="list the banks"), _list_participants)
 
 
+def _issuers_verbs(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    create = _verb(verbs.add_parser("create", help="add an issuer"), _create_issuer)
+    create.add_argument("name")
+    create.add_argument(
+        "--bin",
+        dest="bin_",
+        metavar="DIGITS",
+        default=cards.BIN_DEFAULT,
+        help="its cards' first six to nine digits; %(default)s, a test BIN, if not given",
+    )
+    _verb(verbs.add_parser("list", help="list the issuers"), _list_issuers)
+
+
+def _cardholders_verbs(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    waiting = _verb(verbs.add_parser("waiting", help="list who waits for you"), _list_waiting)
+    approve = _verb(verbs.add_parser("approve", help="accept a profile"), _review)
+    reject = _verb(verbs.add_parser("reject", help="reject a profile"), _review)
+    reject.add_argument("--reason", required=True)
+    for verb in (waiting, approve, reject):
+        verb.add_argument("--issuer", metavar="NAME", required=True)
+    for verb in (approve, reject):
+        verb.add_argument("cardholder_id", type=UUID)
+
+
 def _tokens_verbs(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     create = _verb(verbs.add_parser("create", help="make a token, shown once"), _create_token)
     owner = create.add_mutually_exclusive_group(required=True)
     owner.add_argument("--participant", metavar="CODE", help="for the participant API")
+    owner.add_argument("--issuer", metavar="NAME", help="for the card management API")
     owner.add_argument("--email", help="for the Bakong Open API; the address counts as verified")
     create.add_argument("--organization", help="the address's; its domain if not given")
     create.add_argument("--project", help="the address's; its domain if not given")
@@ -243,6 +274,50 @@ async def _list_participants(args: Args) -> int:
     return 0
 
 
+async def _create_issuer(args: Args) -> int:
+    async def work(tx: Tx) -> str:
+        now = (await read_clock(tx)).now()
+        return (await cards.add_issuer(tx, name=args.name, bin_=args.bin_, now=now)).name
+
+    name = await _with_database(args, lambda db, _: db.transaction(work))
+    print(f"{name} is an issuer; its token: bayon tokens create --issuer {shlex.quote(name)}")
+    return 0
+
+
+async def _list_issuers(args: Args) -> int:
+    for issuer in await _with_database(args, lambda db, _: db.read(cards.issuers)):
+        print(f"{issuer.id}\t{issuer.bin}\t{issuer.name}")
+    return 0
+
+
+async def _list_waiting(args: Args) -> int:
+    async def work(tx: Tx) -> list[cards.Cardholder]:
+        issuer = await cards.find_issuer_by_name(tx, name=args.issuer)
+        return await cards.waiting_for_review(tx, issuer_id=issuer.id, limit=WAITING_MAX)
+
+    for each in await _with_database(args, lambda db, _: db.transaction(work)):
+        print(f"{each.id}\t{each.updated_at:%Y-%m-%d %H:%M}\t{each.name}")
+    return 0
+
+
+async def _review(args: Args) -> int:
+    reason: str | None = getattr(args, "reason", None)
+
+    async def work(tx: Tx) -> cards.Cardholder:
+        issuer = await cards.find_issuer_by_name(tx, name=args.issuer)
+        return await cards.decide_review(
+            tx,
+            cardholder_id=args.cardholder_id,
+            issuer_id=issuer.id,
+            rejection_reason=reason,
+            now=(await read_clock(tx)).now(),
+        )
+
+    cardholder = await _with_database(args, lambda db, _: db.transaction(work))
+    print(f"{cardholder.name} is {cardholder.status}.")
+    return 0
+
+
 async def _create_token(args: Args) -> int:
     if args.email is not None and not EMAIL.fullmatch(args.email):
         raise Invalid("This is no e-mail address.")
@@ -250,16 +325,23 @@ async def _create_token(args: Args) -> int:
     async def work(tx: Tx, settings: Settings) -> str:
         now = (await read_clock(tx)).now()
         if args.participant:
-            owner = str((await payments.participant(tx, code=args.participant)).id)
-            token = web.new_token()
-            await web.keep_token(
-                tx, kind="participant", owner=owner, token=token, label=args.label, now=now
-            )
-            return token
+            participant = await payments.participant(tx, code=args.participant)
+            return await _opaque_token(tx, "participant", participant.id, args, now=now)
+        if args.issuer:
+            issuer = await cards.find_issuer_by_name(tx, name=args.issuer)
+            return await _opaque_token(tx, "issuer", issuer.id, args, now=now)
         return await _integrator_token(tx, settings, args, now=now)
 
     print(await _with_database(args, lambda db, s: db.transaction(lambda tx: work(tx, s))))
     return 0
+
+
+async def _opaque_token(
+    tx: Tx, kind: web.AccessKind, owner_id: UUID, args: Args, *, now: datetime
+) -> str:
+    token = web.new_token()
+    await web.keep_token(tx, kind=kind, owner=str(owner_id), token=token, label=args.label, now=now)
+    return token
 
 
 async def _integrator_token(tx: Tx, settings: Settings, args: Args, *, now: datetime) -> str:

@@ -26,6 +26,7 @@ from bayon.cards.issuers import (
     FEES,
     add_issuer,
     find_issuer,
+    find_issuer_by_name,
     issuers,
     update_issuer,
 )
@@ -57,7 +58,7 @@ from bayon.cards.model import (
 from bayon.cards.move import Move, move
 from bayon.cards.pin import WeakPin
 from bayon.cards.redeem import HolderLink, look_up, redeem
-from bayon.cards.review import Policy, decide_review
+from bayon.cards.review import Policy, decide_review, waiting_for_review
 from bayon.cards.topup import Topup
 from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
 
@@ -116,6 +117,7 @@ __all__ = [
     "find_card",
     "find_cardholder",
     "find_issuer",
+    "find_issuer_by_name",
     "find_transaction",
     "import_card",
     "issuers",
@@ -133,4 +135,5 @@ __all__ = [
     "update_card",
     "update_cardholder",
     "update_issuer",
+    "waiting_for_review",
 ]

@@ -75,6 +75,14 @@ async def find_issuer(tx: Tx, *, issuer_id: UUID) -> Issuer:
     return found[issuer_id]
 
 
+async def find_issuer_by_name(tx: Tx, *, name: str) -> Issuer:
+    """Find an issuer by its name. Errors: `IssuerNotFound`."""
+    found = {issuer.name: issuer for issuer in await store.issuers(tx)}
+    if name not in found:
+        raise IssuerNotFound
+    return found[name]
+
+
 async def update_issuer(
     tx: Tx,
     *,

@@ -164,6 +164,11 @@ def decided(cardholder: Cardholder, rejection_reason: str | None, *, now: dateti
     )
 
 
+async def waiting_for_review(tx: Tx, *, issuer_id: UUID, limit: int) -> list[Cardholder]:
+    """List cardholders whose documents are here and who wait for a person, the longest first."""
+    return await store.waiting_cardholders(tx, issuer_id=issuer_id, limit=limit)
+
+
 async def decide_review(
     tx: Tx,
     *,

@@ -149,6 +149,20 @@ async def cardholders_of_all(tx: Tx, cardholder_ids: Sequence[UUID]) -> dict[UUI
     return {row["id"]: _cardholder(row) for row in rows}
 
 
+async def waiting_cardholders(tx: Tx, *, issuer_id: UUID, limit: int) -> list[Cardholder]:
+    """Find an issuer's cardholders who wait for a person's decision, the longest waiting first."""
+    rows = await tx.rows(
+        _FROM["cardholder"]
+        + """
+        WHERE r.issuer_id = $1 AND r.status = 'processing_profile' AND r.review_at IS NULL
+        ORDER BY r.updated_at LIMIT $2
+        """,
+        issuer_id,
+        limit,
+    )
+    return [_cardholder(row) for row in rows]
+
+
 async def claim_reviews(tx: Tx, *, now: datetime, until: datetime, limit: int) -> list[Cardholder]:
     """Take reviews that are due, the oldest first, until then; skips those being taken."""
     rows = await tx.rows(
