@@ -129,6 +129,15 @@ class Settings:
     )
     virtual_cards: bool = _setting(False, "make virtual cards too")
 
+    return_urls: str = _setting(
+        "",
+        "where a page for card holders may lead back to, by commas",
+        like=(
+            r"[a-z][a-z0-9+.-]*://[^\s,]+(, ?[a-z][a-z0-9+.-]*://[^\s,]+)*",
+            "places like https://bank.example/app or bankapp://card, by commas",
+        ),
+    )
+
     log_format: str = _setting("json", "how logs are written", one_of=("json", "console"))
     log_level: str = _setting("INFO", "", one_of=("DEBUG", "INFO", "WARNING", "ERROR"))
 

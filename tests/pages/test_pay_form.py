@@ -183,8 +183,11 @@ async def test_a_form_that_is_not_our_pages_own_pays_nothing(town: Sandbox, what
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"a=1&" * 20, b'{"form_token": 1}'])
 async def test_a_body_that_is_no_form_is_refused(town: Sandbox, body: bytes) -> None:
     path = await link_to(town, fresh_qr())
-    answer = await town.http.post(path, content=body)
-    assert answer.status_code == 403
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for headers in (form, {"Content-Type": "application/json"}, {}):
+        answer = await town.http.post(path, content=body, headers=headers)
+        assert answer.status_code in {400, 403}
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 async def test_a_form_of_any_size_is_not_read(town: Sandbox) -> None:

@@ -3,21 +3,26 @@
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlencode
 
 from litestar.response import Template
 
+from bayon.cards import TokenVoid
 from bayon.errors import BayonError, NotFound, Unavailable
 from bayon.pages.forms import StaleForm
 from bayon.pages.page import HtmlRequest, page, say_to
-from bayon.web import BodyTooLarge, TooManyRequests, WrongMethod
+from bayon.web import BadBody, BodyTooLarge, TooManyRequests, WrongMethod
 
+_HOLDERS: Final = re.compile(r"(/(?:card_activation|pin_reset))(/.*)?")
 _NO_PAGES: Final = re.compile(r"/(v1|participant|integrator|sandbox)(/.*)?")
 
 ERRORS: Final[dict[type[BayonError], tuple[int, str]]] = {
     # error: (HTTP status, name of the texts)
+    BadBody: (400, "malformed"),
     StaleForm: (403, "stale"),
     WrongMethod: (405, "missing"),
-    BodyTooLarge: (413, "stale"),
+    TokenVoid: (410, "gone"),
+    BodyTooLarge: (413, "malformed"),
     TooManyRequests: (429, "slow"),
     Unavailable: (503, "away"),
     NotFound: (404, "missing"),
@@ -25,13 +30,17 @@ ERRORS: Final[dict[type[BayonError], tuple[int, str]]] = {
 }
 """Every error a page can meet; one that is not named here is as its family."""
 
+_AGAIN: Final = frozenset({"stale", "malformed"})
+"""After which of them the page with the form may help."""
+
+_KEPT: Final = ("token", "return_url")
+
 
 def refuse(request: HtmlRequest, error: BayonError) -> Template:
     """Answer an error with a page."""
     family = next(kind for kind in type(error).__mro__ if kind in ERRORS)
     status, what = ERRORS[family]
-    again = f"{request.url.path}?seen=1" if what == "stale" else None
-    return _message(request, what, status=status, again=again, headers=_headers(error))
+    return _message(request, what, status=status, headers=_headers(error))
 
 
 def _headers(error: BayonError) -> dict[str, str]:
@@ -53,12 +62,19 @@ def not_found(request: HtmlRequest) -> Template:
 
 
 def _message(
-    request: HtmlRequest,
-    what: str,
-    *,
-    status: int,
-    again: str | None = None,
-    headers: Mapping[str, str] | None = None,
+    request: HtmlRequest, what: str, *, status: int, headers: Mapping[str, str] | None = None
 ) -> Template:
-    context = {"what": what, "status": status, "again": again}
+    path: str = request.scope["path"]
+    holders = _HOLDERS.fullmatch(path)
+    context: dict[str, object] = {"what": what, "status": status, "again": None, "holders": False}
+    if holders:
+        context |= {"holders": True, "there": f"{holders[1]}/new", "kept": _kept(request, what)}
+    elif what in _AGAIN:
+        context |= {"again": f"{path}?seen=1"}
     return page("message.html", say_to(request), context, status=status, headers=headers)
+
+
+def _kept(request: HtmlRequest, what: str) -> str:
+    """Keep a link's token for the other language, unless it leads nowhere: then all look alike."""
+    kept = [] if what == "gone" else [n for n in _KEPT if n in request.query_params]
+    return "".join(f"{urlencode({name: request.query_params[name]})}&" for name in kept)

@@ -4,23 +4,22 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from litestar import HttpMethod, Request, get, route
-from litestar.datastructures import Cookie
-from litestar.exceptions import HTTPException, NotFoundException
+from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect, Response, Template
 from litestar.types import ControllerRouterHandler
 
 from bayon import batch, payments
-from bayon.clock import Clock
+from bayon.cards import Vault
 from bayon.config import Settings
 from bayon.db import Database
 from bayon.errors import BayonError
-from bayon.pages import forms, landing, manual
-from bayon.pages.forms import StaleForm
+from bayon.pages import landing, manual
+from bayon.pages.guard import FORM_SIZE_MAX, Guard
 from bayon.pages.page import HEADERS, ICON, STYLE, HtmlRequest, page, say_to
+from bayon.pages.pins import pin_handlers
 from bayon.pages.refusals import refuse
 from bayon.payments import (
     AccountNotFound,
@@ -35,10 +34,9 @@ from bayon.payments import (
     khqr,
 )
 from bayon.seal import Sealer
-from bayon.web import BodyTooLarge, Porch, WrongMethod
+from bayon.web import Porch, WrongMethod
 
 PAYER: Final = "dave@devb"
-FORM_SIZE_MAX: Final = 2_048
 REFRESH_S: Final = 4
 READING_S: Final = 20
 """How long a page stays that says why a payment was declined."""
@@ -51,26 +49,25 @@ class Pages:
 
     db: Database
     rail: Rail
-    porch: Porch
+    guard: Guard
     settings: Settings
-    sealer: Sealer
     chapters: tuple[manual.Chapter, ...]
 
     def welcome(self, request: HtmlRequest) -> Template:
         """Say what this is and how to begin."""
-        self._enter(request)
-        context = {"url": self._url(request), "sandbox": self.settings.sandbox}
+        self.guard.enter(request)
+        context = {"url": self.guard.url(request), "sandbox": self.settings.sandbox}
         return page("welcome.html", say_to(request), context)
 
     def docs(self, request: HtmlRequest) -> Template:
         """Describe the API."""
-        self._enter(request)
-        context = {"url": self._url(request), "chapters": self.chapters}
+        self.guard.enter(request)
+        context = {"url": self.guard.url(request), "chapters": self.chapters}
         return page("docs.html", say_to(request), context)
 
     async def land(self, request: HtmlRequest, slug: str) -> Template:
         """Show what a link asks to pay, and whether it is paid."""
-        self._enter(request)
+        self.guard.enter(request)
         deeplink = await self._deeplink(slug)
         md5 = khqr.md5(deeplink.qr)
         # Asked for first: what comes to an end in between is then seen as ended.
@@ -81,11 +78,12 @@ class Pages:
 
     async def pay(self, request: HtmlRequest, slug: str) -> Redirect:
         """Pay a link's QR from the sandbox's account, then lead back to the page."""
-        self._enter(request)
+        self.guard.enter(request)
         deeplink = await self._deeplink(slug)
         if not self.settings.sandbox:
             raise WrongMethod(["GET", "HEAD"])
-        await self._check_form(request, slug)
+        fields = await self.guard.read_form(request)
+        self.guard.check_form(request, fields, page=slug)
         decline = await self._pay(deeplink)
         # Whoever presses twice pays once; the page tells how it stands, whoever paid.
         told = f"&declined={decline}" if decline is not None else ""
@@ -105,7 +103,7 @@ class Pages:
         phone = landing.is_phone(request.headers.get("user-agent", ""))
         app_url = landing.app_link(self.settings.deeplink_app_url, deeplink.qr) if phone else None
         shown = landing.show(deeplink, payment, pending=pending, now=now, say=say, app_url=app_url)
-        visitor = forms.visitor(request.cookies.get(self._cookie_name(request)))
+        visitor = self.guard.visitor(request)
         payable = self.settings.sandbox and shown.state == "open"
         decline = self._decline(request) if payable else None
         context = {
@@ -115,13 +113,10 @@ class Pages:
             "decline": decline,
             "sandbox": self.settings.sandbox,
             "payer": PAYER,
-            "form_token": self._token(deeplink.slug, visitor) if payable else None,
+            "form_token": self.guard.form_token(deeplink.slug, visitor) if payable else None,
         }
-        cookies = [self._cookie(request, deeplink.slug, visitor)] if payable else []
+        cookies = [self.guard.cookie(request, f"/{deeplink.slug}", visitor)] if payable else []
         return page("landing.html", say, context, foreign_images=True, cookies=cookies)
-
-    def _token(self, slug: str, visitor: str) -> str:
-        return forms.make_token(self.sealer, page=slug, visitor=visitor, now=Clock().now())
 
     def _refresh(
         self,
@@ -160,19 +155,6 @@ class Pages:
         assert reply.outcome is not None
         return reply.outcome.decline_reason
 
-    async def _check_form(self, request: HtmlRequest, slug: str) -> None:
-        try:
-            body = await request.body()
-        except HTTPException as error:
-            raise BodyTooLarge from error
-        try:
-            fields = dict(parse_qsl(body.decode("ascii"), max_num_fields=8))
-        except ValueError as error:
-            raise StaleForm from error
-        visitor = request.cookies.get(self._cookie_name(request))
-        token = fields.get("form_token", "")
-        forms.check_token(self.sealer, token, page=slug, visitor=visitor, now=Clock().now())
-
     async def _deeplink(self, slug: str) -> Deeplink:
         if not SLUG.fullmatch(slug):
             raise NotFoundException
@@ -180,31 +162,6 @@ class Pages:
             return await self.db.read(lambda tx: payments.find_deeplink(tx, slug))
         except DeeplinkNotFound as error:
             raise NotFoundException from error
-
-    def _cookie(self, request: HtmlRequest, slug: str, visitor: str) -> Cookie:
-        return Cookie(
-            key=self._cookie_name(request),
-            value=visitor,
-            path=f"/{slug}",
-            max_age=forms.FORM_TTL_S,
-            httponly=True,
-            samesite="strict",
-            secure=self._is_secure(request),
-        )
-
-    def _cookie_name(self, request: HtmlRequest) -> str:
-        # Two names, because a browser lets no page without TLS replace what one with it has set.
-        return "__Secure-bayon-form" if self._is_secure(request) else "bayon-form"
-
-    def _is_secure(self, request: HtmlRequest) -> bool:
-        return self._url(request).startswith("https:")
-
-    def _url(self, request: HtmlRequest) -> str:
-        host = request.headers.get("host", "localhost")
-        return self.porch.public_url or f"{request.url.scheme}://{host}"
-
-    def _enter(self, request: HtmlRequest) -> None:
-        self.porch.address_limit.take(request.client.host if request.client else "")
 
 
 def handlers(
@@ -215,14 +172,15 @@ def handlers(
     settings: Settings,
     sealer: Sealer,
     api: dict[str, Any],
+    vault: Vault | None = None,
 ) -> list[ControllerRouterHandler]:
     """List the handlers of the pages."""
+    guard = Guard(porch=porch, sealer=sealer)
     pages = Pages(
         db=db,
         rail=rail,
-        porch=porch,
+        guard=guard,
         settings=settings,
-        sealer=sealer,
         chapters=manual.chapters(api),
     )
     errors: Any = {BayonError: refuse}
@@ -249,7 +207,8 @@ def handlers(
     async def pay(request: Request[Any, Any, Any], slug: FromPath[str]) -> Redirect:
         return await pages.pay(request, slug)
 
-    return [welcome, docs, land, pay, *_files()]
+    pins = [] if vault is None else pin_handlers(db=db, guard=guard, vault=vault, settings=settings)
+    return [welcome, docs, land, pay, *pins, *_files()]
 
 
 def _files() -> list[ControllerRouterHandler]:

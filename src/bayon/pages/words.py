@@ -5,6 +5,7 @@ Amounts and times keep Western digits in both, as banks in Cambodia print them.
 
 from typing import Final, Literal
 
+from bayon.cards import WeakPin
 from bayon.payments import Decline
 
 Lang = Literal["en", "km"]
@@ -106,7 +107,92 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "There is not enough money on the account.",
         "សមតុល្យក្នុងគណនីមិនគ្រប់គ្រាន់ទេ។",
     ),
+    # The pages for card holders.
+    "card_services": ("Card services", "សេវាកម្មកាត"),
+    "card_activation_title": ("Activate your card", "បើកដំណើរការកាតរបស់អ្នក"),
+    "card_activation_text": (
+        "Choose a PIN, and your card can be used at once.",
+        "សូមជ្រើសរើសលេខ PIN រួចកាតរបស់អ្នកអាចប្រើបានភ្លាមៗ។",
+    ),
+    "card_activation_button": ("Activate the card", "បើកដំណើរការកាត"),
+    "card_activation_done": ("Your card is active", "កាតរបស់អ្នកដំណើរការហើយ"),
+    "card_activation_done_text": (
+        "You can use it from now on, with the PIN you have chosen.",
+        "ចាប់ពីពេលនេះ អ្នកអាចប្រើកាតនេះជាមួយលេខ PIN ដែលអ្នកបានជ្រើសរើស។",
+    ),
+    "pin_reset_title": ("Choose a new PIN", "ជ្រើសរើសលេខ PIN ថ្មី"),
+    "pin_reset_text": (
+        "The new PIN replaces the old one at once.",
+        "លេខ PIN ថ្មីនឹងជំនួសលេខ PIN ចាស់ភ្លាមៗ។",
+    ),
+    "pin_reset_button": ("Save the new PIN", "រក្សាទុកលេខ PIN ថ្មី"),
+    "pin_reset_done": ("Your PIN is changed", "លេខ PIN របស់អ្នកត្រូវបានប្តូរហើយ"),
+    "pin_reset_done_text": (
+        "Use the new PIN from now on. The old one no longer works.",
+        "ចាប់ពីពេលនេះ សូមប្រើលេខ PIN ថ្មី។ លេខ PIN ចាស់លែងប្រើបានហើយ។",
+    ),
+    "card_ending": ("Card ending in {last_four}", "កាតដែលបញ្ចប់ដោយលេខ {last_four}"),
+    "pin": ("PIN", "លេខ PIN"),
+    "pin_hint": (
+        "Four digits. Not 1111, not 1234, and no year or date that others may know.",
+        "លេខបួនខ្ទង់។ កុំប្រើ 1111 ឬ 1234 ឬឆ្នាំ ឬថ្ងៃខែដែលអ្នកដទៃអាចដឹង។",
+    ),
+    "pin_confirmation": ("Repeat the PIN", "បញ្ចូលលេខ PIN ម្តងទៀត"),
+    "pin_secret": (
+        "Tell nobody your PIN. No bank asks for it by phone, message or e-mail.",
+        "កុំប្រាប់លេខ PIN ដល់នរណាម្នាក់ឡើយ។ គ្មានធនាគារណាសួររកលេខ PIN តាមទូរស័ព្ទ សារ ឬអ៊ីមែលទេ។",
+    ),
+    "link_until": (
+        "You can use this page until {time}.",
+        "អ្នកអាចប្រើទំព័រនេះបានរហូតដល់ម៉ោង {time}។",
+    ),
+    "error": ("Error", "មានកំហុស"),
+    "problem": ("Please correct this", "សូមកែតម្រូវចំណុចនេះ"),
+    "pin_not_four": (
+        "Enter exactly four digits, 0 to 9.",
+        "សូមបញ្ចូលលេខ 0 ដល់ 9 ឱ្យបានបួនខ្ទង់គត់។",
+    ),
+    "pin_differs": (
+        "The two PINs are not the same. Enter both again.",
+        "លេខ PIN ទាំងពីរមិនដូចគ្នាទេ។ សូមបញ្ចូលទាំងពីរម្តងទៀត។",
+    ),
+    f"pin_{WeakPin.SAME_DIGIT}": (
+        "Choose another PIN: one digit four times is easy to guess.",
+        "សូមជ្រើសរើសលេខ PIN ផ្សេង៖ លេខដដែលបួនដងងាយទាយណាស់។",
+    ),
+    f"pin_{WeakPin.RUN}": (
+        "Choose another PIN: digits in a row are easy to guess.",
+        "សូមជ្រើសរើសលេខ PIN ផ្សេង៖ លេខតាមលំដាប់ងាយទាយណាស់។",
+    ),
+    f"pin_{WeakPin.WELL_KNOWN}": (
+        "Choose another PIN: this one is among the first a thief tries.",
+        "សូមជ្រើសរើសលេខ PIN ផ្សេង៖ លេខនេះជាលេខមួយដែលចោរសាកមុនគេ។",
+    ),
+    "form_stale": (
+        "This page was open for too long, or your browser accepts no cookies. Enter the PIN again.",
+        "ទំព័រនេះបើកយូរពេក ឬកម្មវិធីរុករករបស់អ្នកមិនទទួលយកខូគី។ សូមបញ្ចូលលេខ PIN ម្តងទៀត។",
+    ),
+    "return_done": ("Continue", "បន្ត"),
+    "close": ("You can close this page.", "អ្នកអាចបិទទំព័រនេះបាន។"),
     # What can go wrong with a page.
+    "gone": ("This link can no longer be used", "តំណនេះលែងប្រើបានហើយ"),
+    "gone_text": (
+        "It has expired, was used already, or is not complete.",
+        "តំណនេះផុតកំណត់ ត្រូវបានប្រើរួច ឬមិនពេញលេញ។",
+    ),
+    "gone_chosen": (
+        "If you have just chosen a PIN, it may be saved: try your card.",
+        "បើអ្នកទើបតែបានជ្រើសរើសលេខ PIN លេខនោះអាចត្រូវបានរក្សាទុកហើយ៖ សូមសាកប្រើកាតរបស់អ្នក។",
+    ),
+    "gone_ask": (
+        "Otherwise ask whoever issued your card for a new link.",
+        "បើមិនដូច្នេះទេ សូមស្នើសុំតំណថ្មីពីអ្នកដែលចេញកាតឱ្យអ្នក។",
+    ),
+    "malformed": ("This form could not be read", "មិនអាចអានទម្រង់នេះបានទេ"),
+    "malformed_text": (
+        "Nothing was changed. Open the page again and try once more.",
+        "គ្មានអ្វីត្រូវបានផ្លាស់ប្តូរទេ។ សូមបើកទំព័រនេះឡើងវិញ ហើយព្យាយាមម្តងទៀត។",
+    ),
     "missing": ("Page not found", "រកមិនឃើញទំព័រ"),
     "missing_text": (
         "There is nothing at this address. Perhaps the link is incomplete.",
