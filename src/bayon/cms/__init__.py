@@ -2,7 +2,7 @@
 
 from bayon.cms.api import CardApi
 from bayon.cms.operation import read
-from bayon.cms.schemas import COMPONENTS
+from bayon.cms.shapes import COMPONENTS
 from bayon.cms.wire import refuse
 
 __all__ = ["COMPONENTS", "CardApi", "read", "refuse"]

@@ -11,7 +11,7 @@ from bayon import cards
 from bayon.batch import Request
 from bayon.cards import Account, Desk, Move, OpenCardAccount, Topup, Transaction
 from bayon.cards import CardholderNotFound as NoCardholder
-from bayon.cms import attributes, cardholders, samples, schemas
+from bayon.cms import attributes, cardholders, samples, shapes
 from bayon.cms.attributes import one_of
 from bayon.cms.jsonapi import document
 from bayon.cms.operation import (
@@ -42,12 +42,12 @@ MANY: Final = Rules(
     fields=THIN,
     paged=True,
 )
-OPENED: Final[schemas.Schema] = {
+OPENED: Final[shapes.Schema] = {
     "number": {"type": "string", "pattern": "^[0-9]{6}$"},
     "currency": {"const": "USD"},
-    "metadata": schemas.PAIRS_TAKEN,
+    "metadata": shapes.PAIRS_TAKEN,
 }
-FILLED: Final[schemas.Schema] = {
+FILLED: Final[shapes.Schema] = {
     "amount": {"type": "integer", "minimum": 1, "description": "minor units"},
     "funding_source": {"type": "string", "minLength": 1, "maxLength": 255},
     "transaction_time": {"type": "string", "description": "ISO 8601; not in the future"},
@@ -68,7 +68,7 @@ class Accounts:
 
     def operations(self) -> Sequence[CardOperation]:
         """List the operations."""
-        return [*self._asking(), *self._changing()]
+        return [*self._asking(), *self._changing(), self._filling()]
 
     def _asking(self) -> Sequence[CardOperation]:
         return [
@@ -86,7 +86,7 @@ class Accounts:
                         status=200,
                         title="The balance",
                         body=samples.BALANCE,
-                        schema=schemas.one("Balance"),
+                        schema=shapes.one("Balance"),
                     ),
                 ),
             ),
@@ -106,7 +106,7 @@ class Accounts:
                         status=200,
                         title="A page of accounts",
                         body=samples.ACCOUNTS,
-                        schema=schemas.many("Account"),
+                        schema=shapes.many("Account"),
                     ),
                 ),
             ),
@@ -126,7 +126,7 @@ class Accounts:
                         status=200,
                         title="The account",
                         body=samples.ACCOUNT,
-                        schema=schemas.one("Account"),
+                        schema=shapes.one("Account"),
                     ),
                 ),
             ),
@@ -146,7 +146,7 @@ class Accounts:
                 plural="accounts",
                 media_type=MEDIA_TYPE,
                 sample=samples.CREATE_ACCOUNT,
-                body_schema=schemas.taken(
+                body_schema=shapes.taken(
                     "account", OPENED, required=("number", "currency"), related="cardholder"
                 ),
                 answers=(
@@ -154,7 +154,7 @@ class Accounts:
                         status=201,
                         title="The account",
                         body=samples.CREATED_ACCOUNT,
-                        schema=schemas.one("Account"),
+                        schema=shapes.one("Account"),
                     ),
                 ),
             ),
@@ -170,39 +170,41 @@ class Accounts:
                 plural="accounts",
                 media_type=MEDIA_TYPE,
                 sample=samples.UPDATE_ACCOUNT,
-                body_schema=schemas.taken("account", OPENED, with_id=True),
+                body_schema=shapes.taken("account", OPENED, with_id=True),
                 answers=(
                     Shown(
                         status=200,
                         title="The account",
                         body=samples.UPDATED_ACCOUNT,
-                        schema=schemas.one("Account"),
-                    ),
-                ),
-            ),
-            CardOperation(
-                name="create_topup",
-                path=f"{PATH}/{{account_id}}/topups",
-                summary="Top up an account",
-                doc="Puts money onto an account, settled at once; answers the transaction.",
-                serve=self.top_up,
-                access=ISSUER,
-                keyed=True,
-                takes="topup",
-                plural="topups",
-                media_type=MEDIA_TYPE,
-                sample=TOPUP,
-                body_schema=schemas.taken("topup", FILLED, required=("amount", "funding_source")),
-                answers=(
-                    Shown(
-                        status=201,
-                        title="The transaction",
-                        body=samples.TRANSACTION,
-                        schema=schemas.one("Transaction"),
+                        schema=shapes.one("Account"),
                     ),
                 ),
             ),
         ]
+
+    def _filling(self) -> CardOperation:
+        return CardOperation(
+            name="create_topup",
+            path=f"{PATH}/{{account_id}}/topups",
+            summary="Top up an account",
+            doc="Puts money onto an account, settled at once; answers the transaction.",
+            serve=self.top_up,
+            access=ISSUER,
+            keyed=True,
+            takes="topup",
+            plural="topups",
+            media_type=MEDIA_TYPE,
+            sample=TOPUP,
+            body_schema=shapes.taken("topup", FILLED, required=("amount", "funding_source")),
+            answers=(
+                Shown(
+                    status=201,
+                    title="The transaction",
+                    body=samples.TRANSACTION,
+                    schema=shapes.one("Transaction"),
+                ),
+            ),
+        )
 
     async def balance(self, call: Call) -> Answer:
         """Show a balance."""

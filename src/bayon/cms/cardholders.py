@@ -11,7 +11,7 @@ from typing import Final
 from bayon import cards
 from bayon.batch import Request
 from bayon.cards import Cardholder, CreateCardholder, Desk
-from bayon.cms import attributes, samples, schemas
+from bayon.cms import attributes, samples, shapes
 from bayon.cms.attributes import Reading, one_of
 from bayon.cms.operation import (
     ISSUER,
@@ -41,25 +41,25 @@ DOCUMENT_TYPES: Final = ("id_card", "passport")
 ONE: Final = Rules(fields={"cardholder": FIELDS})
 MANY: Final = Rules(fields={"cardholder": FIELDS}, paged=True)
 
-KYC: Final[schemas.Schema] = {
+KYC: Final[shapes.Schema] = {
     "type": "object",
     "properties": {
         "date_of_birth": {"type": "string", "description": "YYYYMMDD or YYYY-MM-DD"},
-        "address": schemas.TEXT,
+        "address": shapes.TEXT,
         "remote_photo_url": {"type": "string", "format": "uri"},
         "remote_identity_document_url": {"type": "string", "format": "uri"},
-        "identity_document_number": schemas.TEXT,
+        "identity_document_number": shapes.TEXT,
         "identity_document_type": {"type": "string", "enum": list(DOCUMENT_TYPES)},
     },
 }
-PROFILE: Final[schemas.Schema] = {
+PROFILE: Final[shapes.Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": 255},
     "phone_number": {"type": "string", "description": "E.164, or as one writes it in Cambodia"},
-    "email": schemas.TEXT_OR_NULL,
+    "email": shapes.TEXT_OR_NULL,
     "type": {"const": "individual"},
     "individual": KYC,
-    "additional_details": schemas.PAIRS_TAKEN,
-    "metadata": schemas.PAIRS_TAKEN,
+    "additional_details": shapes.PAIRS_TAKEN,
+    "metadata": shapes.PAIRS_TAKEN,
 }
 
 
@@ -71,32 +71,10 @@ class Cardholders:
 
     def operations(self) -> Sequence[CardOperation]:
         """List the operations."""
-        accepted = Shown(
-            status=202,
-            title="Under review",
-            body=samples.CREATED_CARDHOLDER,
-            schema=schemas.one("Cardholder"),
-        )
+        return [*self._asking(), *self._changing()]
+
+    def _asking(self) -> Sequence[CardOperation]:
         return [
-            CardOperation(
-                name="create_cardholder",
-                path=PATH,
-                summary="Create a cardholder",
-                doc="Creates a cardholder, whose profile is then reviewed.",
-                serve=self.create,
-                access=ISSUER,
-                keyed=True,
-                takes="cardholder",
-                plural="cardholders",
-                media_type=MEDIA_TYPE,
-                sample=samples.CREATE_CARDHOLDER,
-                body_schema=schemas.taken(
-                    "cardholder",
-                    {**PROFILE, "individual": {**KYC, "required": sorted(KYC["properties"])}},
-                    required=("name", "phone_number", "type", "individual"),
-                ),
-                answers=(accepted,),
-            ),
             CardOperation(
                 name="list_cardholders",
                 method="GET",
@@ -113,7 +91,7 @@ class Cardholders:
                         status=200,
                         title="A page of cardholders",
                         body=samples.CARDHOLDERS,
-                        schema=schemas.many("Cardholder"),
+                        schema=shapes.many("Cardholder"),
                     ),
                 ),
             ),
@@ -133,9 +111,38 @@ class Cardholders:
                         status=200,
                         title="The cardholder",
                         body=samples.CARDHOLDER,
-                        schema=schemas.one("Cardholder"),
+                        schema=shapes.one("Cardholder"),
                     ),
                 ),
+            ),
+        ]
+
+    def _changing(self) -> Sequence[CardOperation]:
+        accepted = Shown(
+            status=202,
+            title="Under review",
+            body=samples.CREATED_CARDHOLDER,
+            schema=shapes.one("Cardholder"),
+        )
+        return [
+            CardOperation(
+                name="create_cardholder",
+                path=PATH,
+                summary="Create a cardholder",
+                doc="Creates a cardholder, whose profile is then reviewed.",
+                serve=self.create,
+                access=ISSUER,
+                keyed=True,
+                takes="cardholder",
+                plural="cardholders",
+                media_type=MEDIA_TYPE,
+                sample=samples.CREATE_CARDHOLDER,
+                body_schema=shapes.taken(
+                    "cardholder",
+                    {**PROFILE, "individual": {**KYC, "required": sorted(KYC["properties"])}},
+                    required=("name", "phone_number", "type", "individual"),
+                ),
+                answers=(accepted,),
             ),
             CardOperation(
                 name="update_cardholder",
@@ -149,7 +156,7 @@ class Cardholders:
                 plural="cardholders",
                 media_type=MEDIA_TYPE,
                 sample=samples.UPDATE_CARDHOLDER,
-                body_schema=schemas.taken("cardholder", PROFILE, with_id=True),
+                body_schema=shapes.taken("cardholder", PROFILE, with_id=True),
                 answers=(accepted,),
             ),
         ]

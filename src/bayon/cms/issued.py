@@ -20,7 +20,7 @@ from bayon.cards import (
     ManagementToken,
     TokenType,
 )
-from bayon.cms import accounts, attributes, cardholders, samples, schemas
+from bayon.cms import accounts, attributes, cardholders, samples, shapes
 from bayon.cms.attributes import one_of
 from bayon.cms.jsonapi import document
 from bayon.cms.operation import (
@@ -64,7 +64,7 @@ class Cards:
 
     def operations(self) -> Sequence[CardOperation]:
         """List the operations."""
-        return [*self._asking(), *self._changing()]
+        return [*self._asking(), *self._changing(), self._linking()]
 
     def _asking(self) -> Sequence[CardOperation]:
         return [
@@ -84,7 +84,7 @@ class Cards:
                         status=200,
                         title="A page of cards",
                         body=samples.CARDS,
-                        schema=schemas.many("Card"),
+                        schema=shapes.many("Card"),
                     ),
                 ),
             ),
@@ -104,7 +104,7 @@ class Cards:
                         status=200,
                         title="The card",
                         body=samples.CARD,
-                        schema=schemas.one("Card"),
+                        schema=shapes.one("Card"),
                     ),
                 ),
             ),
@@ -124,7 +124,7 @@ class Cards:
                 plural="cards",
                 media_type=MEDIA_TYPE,
                 sample=samples.CREATE_CARD,
-                body_schema=schemas.taken(
+                body_schema=shapes.taken(
                     "card",
                     {"type": {"type": "string", "enum": list(TYPES)}, "currency": {"const": "USD"}},
                     related="account",
@@ -134,7 +134,7 @@ class Cards:
                         status=201,
                         title="The card",
                         body=samples.CREATED_CARD,
-                        schema=schemas.one("Card"),
+                        schema=shapes.one("Card"),
                     ),
                 ),
             ),
@@ -150,9 +150,9 @@ class Cards:
                 plural="cards",
                 media_type=MEDIA_TYPE,
                 sample=samples.UPDATE_CARD,
-                body_schema=schemas.taken(
+                body_schema=shapes.taken(
                     "card",
-                    {"status": {"type": "string", "enum": list(schemas.CARD_STATUSES)}},
+                    {"status": {"type": "string", "enum": list(shapes.CARD_STATUSES)}},
                     with_id=True,
                 ),
                 answers=(
@@ -160,38 +160,40 @@ class Cards:
                         status=200,
                         title="The card",
                         body=samples.UPDATED_CARD,
-                        schema=schemas.one("Card"),
-                    ),
-                ),
-            ),
-            CardOperation(
-                name="create_management_token",
-                path=f"{PATH}/{{card_id}}/management_tokens",
-                summary="Create a management token",
-                doc="Makes a link by which the card's holder activates it or chooses a new PIN; it "
-                "lives for ten minutes.",
-                serve=self.create_token,
-                access=ISSUER,
-                keyed=True,
-                takes="card_management_token",
-                plural="management_tokens",
-                media_type=MEDIA_TYPE,
-                sample=samples.CREATE_MANAGEMENT_TOKEN,
-                body_schema=schemas.taken(
-                    "card_management_token",
-                    {"type": {"type": "string", "enum": list(TOKEN_TYPES)}},
-                    required=("type",),
-                ),
-                answers=(
-                    Shown(
-                        status=201,
-                        title="The link",
-                        body=samples.MANAGEMENT_TOKEN,
-                        schema=schemas.one("ManagementToken"),
+                        schema=shapes.one("Card"),
                     ),
                 ),
             ),
         ]
+
+    def _linking(self) -> CardOperation:
+        return CardOperation(
+            name="create_management_token",
+            path=f"{PATH}/{{card_id}}/management_tokens",
+            summary="Create a management token",
+            doc="Makes a link by which the card's holder activates it or chooses a new PIN; it "
+            "lives for ten minutes.",
+            serve=self.create_token,
+            access=ISSUER,
+            keyed=True,
+            takes="card_management_token",
+            plural="management_tokens",
+            media_type=MEDIA_TYPE,
+            sample=samples.CREATE_MANAGEMENT_TOKEN,
+            body_schema=shapes.taken(
+                "card_management_token",
+                {"type": {"type": "string", "enum": list(TOKEN_TYPES)}},
+                required=("type",),
+            ),
+            answers=(
+                Shown(
+                    status=201,
+                    title="The link",
+                    body=samples.MANAGEMENT_TOKEN,
+                    schema=shapes.one("ManagementToken"),
+                ),
+            ),
+        )
 
     async def list(self, call: Call) -> Answer:
         """List cards."""
@@ -241,7 +243,7 @@ class Cards:
         reading = reading_of(call, resource_id=call.path["id"])
         status = None
         if reading.has("status"):
-            status = reading.required("status", one_of(*schemas.CARD_STATUSES))
+            status = reading.required("status", one_of(*shapes.CARD_STATUSES))
         reading.finish()
         card_id, issuer_id = id_of(call), issuer_of(call)
 

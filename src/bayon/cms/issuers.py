@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bayon import cards
 from bayon.cards import FEES, Desk, FeeRule, Issuer
-from bayon.cms import attributes, schemas
+from bayon.cms import attributes, shapes
 from bayon.cms.jsonapi import document
 from bayon.cms.operation import ISSUER, CardOperation, issuer_of, reading_of
 from bayon.cms.reply import changed, found
@@ -39,11 +39,11 @@ UPDATE: Final = {
         "attributes": {"fees": {"interbank_cash_withdrawal": {"flat": 300, "percent": 0.5}}},
     }
 }
-CHANGED: Final[schemas.Schema] = {
+CHANGED: Final[shapes.Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": NAME_LENGTH_MAX},
     "fees": {
         "type": "object",
-        "properties": dict.fromkeys(FEES, schemas.FEE_RULE),
+        "properties": dict.fromkeys(FEES, shapes.FEE_RULE),
         "additionalProperties": False,
     },
 }
@@ -57,9 +57,7 @@ class Issuers:
 
     def operations(self) -> Sequence[CardOperation]:
         """List the operations."""
-        answers = (
-            Shown(status=200, title="The issuer", body=SAMPLE, schema=schemas.one("Issuer")),
-        )
+        answers = (Shown(status=200, title="The issuer", body=SAMPLE, schema=shapes.one("Issuer")),)
         return [
             CardOperation(
                 name="retrieve_issuer",
@@ -84,7 +82,7 @@ class Issuers:
                 plural="issuer",
                 media_type=MEDIA_TYPE,
                 sample=UPDATE,
-                body_schema=schemas.taken("issuer", CHANGED, with_id=True),
+                body_schema=shapes.taken("issuer", CHANGED, with_id=True),
                 answers=answers,
             ),
         ]

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bayon.batch import KeyReused
 from bayon.cards import BadAttributes
-from bayon.cms import schemas
+from bayon.cms import shapes
 from bayon.cms.attributes import Reading, uuid_or_nobody
 from bayon.cms.jsonapi import negotiate, read_document, read_resource
 from bayon.cms.query import Asked, Rules, read_query
@@ -143,7 +143,7 @@ def parameters(rules: Rules) -> tuple[dict[str, Any], ...]:
         size = {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}
         found.append(_parameter("page[size]", schema=size))
         found += [
-            _parameter(f"page[{name}]", schema=schemas.ID, doc="as links have it")
+            _parameter(f"page[{name}]", schema=shapes.ID, doc="as links have it")
             for name in ("before", "after")
         ]
     return tuple(found)

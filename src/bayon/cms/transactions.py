@@ -11,7 +11,7 @@ import msgspec
 
 from bayon import cards, events
 from bayon.cards import Desk, Filters
-from bayon.cms import accounts, attributes, cardholders, issued, samples, schemas
+from bayon.cms import accounts, attributes, cardholders, issued, samples, shapes
 from bayon.cms.jsonapi import Resource, document, thinned
 from bayon.cms.operation import ISSUER, CardOperation, asked_of, id_of, issuer_of, parameters
 from bayon.cms.query import Asked, Rules
@@ -48,7 +48,7 @@ MANY: Final = Rules(
     filters={
         "account": attributes.filter_id,
         "card": attributes.filter_id,
-        "status": attributes.one_of(*schemas.STATUSES),
+        "status": attributes.one_of(*shapes.STATUSES),
         "balance_adjustment_type": attributes.one_of("credit", "debit"),
         **TIMES,
     },
@@ -96,7 +96,7 @@ class Transactions:
                         status=200,
                         title="A page of transactions",
                         body=samples.TRANSACTIONS,
-                        schema=schemas.many("Transaction"),
+                        schema=shapes.many("Transaction"),
                     ),
                 ),
             ),
@@ -116,7 +116,7 @@ class Transactions:
                         status=200,
                         title="The transaction",
                         body=samples.TRANSACTION,
-                        schema=schemas.one("Transaction"),
+                        schema=shapes.one("Transaction"),
                     ),
                 ),
             ),
@@ -177,7 +177,7 @@ class Events:
                         status=200,
                         title="A page of events",
                         body=samples.EVENTS,
-                        schema=schemas.many("Event"),
+                        schema=shapes.many("Event"),
                     ),
                 ),
             ),
@@ -197,7 +197,7 @@ class Events:
                         status=200,
                         title="The event",
                         body=samples.EVENT,
-                        schema=schemas.one("Event"),
+                        schema=shapes.one("Event"),
                     ),
                 ),
             ),

@@ -1,4 +1,4 @@
-"""Schemas of this door's resources, requests and errors, for the description. Pure, a table."""
+"""Shapes of this door's resources, requests and errors, for the description. Pure, a table."""
 
 from typing import Any, Final
 
