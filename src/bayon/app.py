@@ -128,7 +128,9 @@ def build(
         route_handlers=handlers,
         openapi_config=None,
         logging_config=None,
-        cors_config=CORSConfig(expose_headers=["Retry-After", "X-Request-Id"], max_age=3_600),
+        cors_config=CORSConfig(
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"], max_age=3_600
+        ),
         exception_handlers={HTTPException: _refuse_http, Exception: _refuse_bug},
         template_config=pages.template_config(),
     )

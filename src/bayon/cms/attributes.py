@@ -27,7 +27,7 @@ REGION: Final = "KH"
 BORN_MIN: Final = date(1900, 1, 1)
 
 END_OF_DAY: Final = timedelta(days=1, microseconds=-1)
-END_OF_SECOND: Final = timedelta()
+END_OF_SECOND: Final = timedelta(seconds=1, microseconds=-1)
 
 _DATE: Final = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
@@ -243,9 +243,11 @@ def filter_from(value: str) -> datetime:
 
 
 def filter_to(value: str) -> datetime:
-    """Take the instant up to which; a date is its last, and a second is meant whole."""
-    last = END_OF_DAY if _DATE.fullmatch(value) else END_OF_SECOND
-    return instant(value) + last
+    """Take the instant up to which: of a date its last, of a whole second too, as times are shown."""
+    at = instant(value)
+    if _DATE.fullmatch(value):
+        return at + END_OF_DAY
+    return at if at.microsecond else at + END_OF_SECOND
 
 
 def pairs(value: object) -> Mapping[str, object]:
