@@ -15,7 +15,7 @@ from bayon.cards.till import Seat, new_transaction
 from bayon.cards.vault import Vault
 from bayon.ledger import Book
 from bayon.log import Secret
-from bayon.money import Currency
+from bayon.money import AMOUNT_MINOR_MAX, Currency
 
 PIN_TRIES_MAX: Final = 3
 HOLD_TTL: Final = timedelta(days=7)
@@ -76,6 +76,8 @@ def authorize(
     """
     card, decline = _judge(seat, command, vault, now=book.now)
     asked = _asked(seat, command, now=book.now)
+    if decline is None and not 0 < command.amount_minor <= AMOUNT_MINOR_MAX:
+        decline = Decline.AMOUNT_OUT_OF_RANGE
     if decline is None:
         granted = _granted(book, seat, asked, command)
         decided = _take(book, seat, granted)
@@ -125,9 +127,13 @@ def _verify_pin(card: Card, pin: Secret, vault: Vault) -> tuple[Card, Decline | 
 
 
 def _asked(seat: Seat, command: Authorize, *, now: datetime) -> Transaction:
-    """Write the request as a transaction, with what the issuer takes for it."""
+    """Write the request as a transaction, with what the issuer takes for it.
+
+    An amount out of range, which is declined, is written as the nearest that is not.
+    """
+    asked_minor = min(max(command.amount_minor, 0), AMOUNT_MINOR_MAX)
     rule = seat.till.fees.get(CASH_FEE) if command.kind == "cash_withdrawal" else None
-    fee_minor = 0 if rule is None else rule.of(command.amount_minor)
+    fee_minor = 0 if rule is None else rule.of(asked_minor)
     fees = (Fee(type=CASH_FEE, amount_minor=fee_minor, currency=seat.currency),)
     return new_transaction(
         seat,
@@ -135,8 +141,8 @@ def _asked(seat: Seat, command: Authorize, *, now: datetime) -> Transaction:
         occurred_at=command.occurred_at,
         kind=command.kind,
         adjustment="debit",
-        amount_minor=command.amount_minor + fee_minor,
-        merchant_minor=command.amount_minor,
+        amount_minor=asked_minor + fee_minor,
+        merchant_minor=asked_minor,
         fees=fees if fee_minor else (),
         merchant=command.merchant,
     )
