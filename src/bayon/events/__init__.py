@@ -1,15 +1,62 @@
 """Events: facts told to the outside, written with their cause. Stores bytes, knows no shape."""
 
-from bayon.events.model import Event, EventNotFound, Fact
-from bayon.events.outbox import emit, find_event, list_events, open_stream, subjects_told
+from bayon.events.courier import TIMEOUT_S, Courier
+from bayon.events.deliveries import list_attempts, replay, resend
+from bayon.events.endpoints import (
+    create_endpoint,
+    delete_endpoint,
+    find_endpoint,
+    list_endpoints,
+    rotate_secret,
+    update_endpoint,
+)
+from bayon.events.model import (
+    Attempt,
+    Endpoint,
+    EndpointNotFound,
+    Event,
+    EventNotFound,
+    Fact,
+    NewSecret,
+    Replayed,
+    TooManyEndpoints,
+)
+from bayon.events.outbox import (
+    emit,
+    find_event,
+    list_events,
+    open_stream,
+    subjects_told,
+    whole,
+)
+from bayon.events.schedule import Policy
 
 __all__ = [
+    "TIMEOUT_S",
+    "Attempt",
+    "Courier",
+    "Endpoint",
+    "EndpointNotFound",
     "Event",
     "EventNotFound",
     "Fact",
+    "NewSecret",
+    "Policy",
+    "Replayed",
+    "TooManyEndpoints",
+    "create_endpoint",
+    "delete_endpoint",
     "emit",
+    "find_endpoint",
     "find_event",
+    "list_attempts",
+    "list_endpoints",
     "list_events",
     "open_stream",
+    "replay",
+    "resend",
+    "rotate_secret",
     "subjects_told",
+    "update_endpoint",
+    "whole",
 ]

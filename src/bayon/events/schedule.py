@@ -1,0 +1,134 @@
+"""The schedule: when a delivery is tried again, what an answer means, who may be told now. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+from uuid import UUID
+
+RETRIES: Final = (
+    timedelta(seconds=5),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+"""How long after each failed attempt the next one follows: 75 hours in all."""
+
+GONE: Final = 410
+MAY_ASK_FOR_REST: Final = frozenset({429, 503})
+SECONDS_DIGITS_MAX: Final = 9
+
+State = Literal["due", "delivered", "failed", "voided"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How deliveries are tried; the numbers of deliveries are those of one process.
+
+    `jitter`: by which part a delay may grow. `hold_attempts`: how many failed attempts hold back
+    later events of the resource. `lease`: for how long a claim is a worker's own. `failing_after`:
+    how long an endpoint may fail without one success. `in_flight_max`: at once in all, of which
+    `reserve` are never used for endpoints that fail.
+    """
+
+    retries: Sequence[timedelta] = RETRIES
+    jitter: float = 0.1
+    hold_attempts: int = 5
+    retry_after_max: timedelta = timedelta(hours=24)
+    failing_after: timedelta = timedelta(days=3)
+    lease: timedelta = timedelta(minutes=1)
+    in_flight_max: int = 512
+    reserve: int = 128
+    endpoint_in_flight_max: int = 8
+    failing_in_flight_max: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What becomes of a delivery after an attempt, and of its endpoint."""
+
+    state: State
+    next_at: datetime | None = None
+    gone: bool = False
+    rests_until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """An endpoint to which something is due; `failing`: its last attempt failed."""
+
+    endpoint_id: UUID
+    failing: bool
+
+
+def succeeded(status_code: int | None) -> bool:
+    """Tell whether an answer is one of success; a redirect is not."""
+    return status_code is not None and 200 <= status_code < 300  # noqa: PLR2004 - HTTP's own
+
+
+def judge(
+    policy: Policy,
+    *,
+    failed_before: int,
+    status_code: int | None,
+    retry_after: timedelta | None,
+    at: datetime,
+    chance: float,
+) -> Verdict:
+    """Decide on a delivery after an attempt that ended `at`; `chance` from 0 to 1 is its jitter."""
+    if succeeded(status_code):
+        return Verdict(state="delivered")
+    if status_code == GONE:
+        return Verdict(state="voided", gone=True)
+    asked = retry_after if status_code in MAY_ASK_FOR_REST else None
+    rest = min(asked, policy.retry_after_max) if asked else timedelta()
+    rests_until = at + rest if rest else None
+    if failed_before >= len(policy.retries):
+        return Verdict(state="failed", rests_until=rests_until)
+    delay = policy.retries[failed_before] * (1 + policy.jitter * chance)
+    return Verdict(state="due", next_at=at + max(delay, rest), rests_until=rests_until)
+
+
+def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
+    """Read `Retry-After`: seconds, or a date after `at`, the real time; anything else is None.
+
+    Source: RFC 9110, 10.2.3.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=int(text[:SECONDS_DIGITS_MAX]))
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return until - at if until > at else None
+
+
+def shares(
+    policy: Policy, lanes: Sequence[Lane], *, in_flight: Mapping[UUID, int]
+) -> dict[UUID, int]:
+    """Tell how many deliveries each endpoint may be given now.
+
+    Endpoints that fail come last, get few, and leave a reserve. So what is slow or dead takes its
+    own places and nobody else's.
+    """
+    free = policy.in_flight_max - sum(in_flight.values())
+    given: dict[UUID, int] = {}
+    for lane in sorted(lanes, key=lambda lane: lane.failing):
+        most = policy.failing_in_flight_max if lane.failing else policy.endpoint_in_flight_max
+        spare = free - (policy.reserve if lane.failing else 0)
+        size = min(most - in_flight.get(lane.endpoint_id, 0), spare)
+        if size > 0:
+            given[lane.endpoint_id] = size
+            free -= size
+    return given
