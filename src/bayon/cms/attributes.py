@@ -243,7 +243,7 @@ def filter_from(value: str) -> datetime:
 
 
 def filter_to(value: str) -> datetime:
-    """Take the instant up to which: of a date its last, of a whole second too, as times are shown."""
+    """Take the instant up to which: of a date its last, and of a second, as times are shown."""
     at = instant(value)
     if _DATE.fullmatch(value):
         return at + END_OF_DAY
