@@ -1,6 +1,7 @@
 """Fixtures: one real PostgreSQL a session, one fresh database a test, checked after it."""
 
 import os
+import re
 import secrets
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
@@ -13,8 +14,15 @@ import pytest
 from bayon import cards, ledger, payments
 from bayon.db import Database, migrate
 from bayon.postgres import EmbeddedPostgres
+from said import never_say, said
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+LEAKS: Final[list[str]] = []
+"""Where somebody said in a log what nobody may: `said` knows it."""
+
+FOLDERS: Final[list[Path]] = []
+TOKEN: Final = re.compile(r'_token": "([^"]{16,})"')
 
 REQUIRE_ALL: Final = os.environ.get("BAYON_REQUIRE_ALL") == "1"
 
@@ -42,8 +50,33 @@ def _demand(report: Report) -> Report:
     return report
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Look through what each test has logged, or printed, for what nobody may say."""
+    for title, content in report.sections:
+        LEAKS.extend(f"{report.nodeid}, {title}: {kind}" for kind in said(content))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Look through the logs of every process that was started; a secret in one is a failure."""
+    for folder in FOLDERS:
+        for path in folder.rglob("*.json"):
+            never_say("a token", *TOKEN.findall(path.read_text(errors="replace")))
+        for path in folder.rglob("*.err"):
+            LEAKS.extend(f"{path}: {kind}" for kind in said(path.read_text(errors="replace")))
+    if LEAKS and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _where_logs_are(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Remember where tests write: their processes' logs stand there."""
+    FOLDERS.append(tmp_path_factory.getbasetemp())
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests were skipped, and why."""
+    """Say how many tests were skipped, and why; and what was said that nobody may say."""
+    for leak in LEAKS:
+        terminalreporter.write_line(f"SAID IN A LOG: {leak}", red=True)
     skipped: list[pytest.TestReport] = terminalreporter.getreports("skipped")
     whys = {str(r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr) for r in skipped}
     if skipped:

@@ -21,6 +21,7 @@ from bayon.log import Secret
 from bayon.money import Currency
 from bayon.web import keep_token, new_token
 from conftest import Server
+from said import never_say
 
 SETTINGS: Final = Settings(
     sandbox=True,
@@ -38,7 +39,7 @@ RECEIVER: Final = "bridge_account@devb"
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """A sandbox at work, and the tokens to come in by: an integrator's, two banks', two issuers'."""
+    """A sandbox at work, and tokens to come in by: an integrator's, two banks', two issuers'."""
 
     db: Database
     asgi: ASGIApp
@@ -129,6 +130,9 @@ async def open_sandbox(url: str, **changed: object) -> AsyncGenerator[Sandbox]:
         return demo, await _other_bank(tx, now)
 
     demo, other_bank_token = await db.transaction(seed)
+    never_say("a token", demo.bakong_token, demo.participant_token, other_bank_token)
+    never_say("a token", demo.cms_token, demo.other_cms_token)
+    never_say("the number of a document", "012345678")
     bayon = build(
         settings,
         db,
