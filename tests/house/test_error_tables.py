@@ -13,6 +13,7 @@ import pytest
 import bayon
 from bayon import payments
 from bayon.bakong import wire
+from bayon.cms import wire as cms_wire
 from bayon.errors import BayonError
 from bayon.sandbox import api as sandbox_api
 from bayon.web import TEXTS
@@ -22,31 +23,57 @@ START: Final = "stops the start, before any door is open"
 INNER: Final = "a fault of ours: answered as one, 9 and 500, and logged"
 PAGES: Final = "met by the pages, which have a table of their own"
 FETCH: Final = "met by workers, who note it; no request waits for a fetch"
+PAYMENTS: Final = "met by the doors of payments only"
 OPEN_API: Final = "met by the Open API and the participants' door only"
 SANDBOX: Final = "met by the sandbox door only"
+CARDS: Final = "met by card management, and where the sandbox acts on cards"
+OF_CARDS: Final = "met by card management only"
+ROUTER: Final = "the router's, answered by the table of whoever was meant"
+HIDDEN: Final = "answered as an attribute that is not valid, with its pointer"
+WEBHOOKS: Final = "met by webhook endpoints, which no door has yet"
+
+NOT_AT_ALL: Final = {
+    "BadSettings": START,
+    "BadSeal": INNER,
+    "StaleForm": PAGES,
+    "TokenVoid": PAGES,
+    "FetchFailed": FETCH,
+    "ParticipantExists": CLI,
+    "ParticipantNotFound": CLI,
+    "IssuerExists": CLI,
+    "TokenNotFound": CLI,
+    "EndpointNotFound": WEBHOOKS,
+    "TooManyEndpoints": WEBHOOKS,
+}
+"""What is met at none of these doors."""
 
 NOT_AT_BAKONG: Final = {
-    "BadSettings": START,
-    "BadSeal": INNER,
-    "StaleForm": PAGES,
+    **NOT_AT_ALL,
     "BadUrl": FETCH,
-    "FetchFailed": FETCH,
-    "ParticipantExists": CLI,
-    "ParticipantNotFound": CLI,
-    "TokenNotFound": CLI,
     "ClockGoesForward": SANDBOX,
+    "BadPan": SANDBOX,
+    "BadPin": SANDBOX,
+    "BadAttributes": CARDS,
+    "CardAccountNotFound": CARDS,
+    "CardNotFound": CARDS,
+    "CardholderNotFound": CARDS,
+    "NotPending": CARDS,
+    "PanTaken": CARDS,
+    "TransactionNotFound": CARDS,
+    "BadQuery": OF_CARDS,
+    "ClientId": OF_CARDS,
+    "EventNotFound": OF_CARDS,
+    "IssuerNotFound": OF_CARDS,
+    "NotAcceptable": OF_CARDS,
+    "RelatedNotFound": OF_CARDS,
+    "TypeConflict": OF_CARDS,
+    "UnsupportedMediaType": OF_CARDS,
 }
 NOT_AT_THE_SANDBOX: Final = {
-    "BadSettings": START,
-    "BadSeal": INNER,
-    "StaleForm": PAGES,
+    **NOT_AT_ALL,
     "BadUrl": FETCH,
-    "FetchFailed": FETCH,
-    "ParticipantExists": CLI,
-    "ParticipantNotFound": CLI,
-    "TokenNotFound": CLI,
     "DeeplinkNotFound": PAGES,
-    "UnknownPath": "the router's, answered by Bakong's table",
+    "UnknownPath": ROUTER,
     "AccountExists": OPEN_API,
     "NotRefundable": OPEN_API,
     "StaticQr": OPEN_API,
@@ -55,10 +82,42 @@ NOT_AT_THE_SANDBOX: Final = {
     "EmailTaken": OPEN_API,
     "MailDown": OPEN_API,
     "NotRegistered": OPEN_API,
+    "BadQuery": OF_CARDS,
+    "ClientId": OF_CARDS,
+    "EventNotFound": OF_CARDS,
+    "IssuerNotFound": OF_CARDS,
+    "NotAcceptable": OF_CARDS,
+    "RelatedNotFound": OF_CARDS,
+    "TypeConflict": OF_CARDS,
+    "UnsupportedMediaType": OF_CARDS,
+}
+NOT_AT_CARD_MANAGEMENT: Final = {
+    **NOT_AT_ALL,
+    "BadUrl": HIDDEN,
+    "BadFields": "its requests are read by attributes, not by fields",
+    "ClockGoesForward": SANDBOX,
+    "BadPan": SANDBOX,
+    "BadPin": SANDBOX,
+    "AccountExists": PAYMENTS,
+    "AccountNotFound": PAYMENTS,
+    "AmountMissing": PAYMENTS,
+    "BadAccountId": PAYMENTS,
+    "BadAmount": PAYMENTS,
+    "BadCode": PAYMENTS,
+    "BadEmail": PAYMENTS,
+    "BadQR": PAYMENTS,
+    "DeeplinkNotFound": PAYMENTS,
+    "EmailTaken": PAYMENTS,
+    "MailDown": PAYMENTS,
+    "NotRefundable": PAYMENTS,
+    "NotRegistered": PAYMENTS,
+    "PaymentNotFound": PAYMENTS,
+    "StaticQr": PAYMENTS,
 }
 TABLES: Final = {
     "bakong": (set(wire.ERRORS), NOT_AT_BAKONG),
     "sandbox": (set(sandbox_api.ERRORS), NOT_AT_THE_SANDBOX),
+    "cms": (set(cms_wire.STATUSES), NOT_AT_CARD_MANAGEMENT),
 }
 
 
@@ -91,6 +150,12 @@ def test_no_error_has_both_a_row_and_a_reason_for_having_none(door: str) -> None
     assert {error.__name__ for error in rows} & reasons.keys() == set()
 
 
+@pytest.mark.parametrize("door", TABLES)
+def test_no_reason_outlives_its_error(door: str) -> None:
+    _, reasons = TABLES[door]
+    assert reasons.keys() - {error.__name__ for error in errors()} == set()
+
+
 def test_every_error_has_a_code_of_its_own_and_a_public_message() -> None:
     found = errors()
     codes = [error.code for error in found]
@@ -118,3 +183,6 @@ def test_http_statuses_are_those_the_documents_name() -> None:
         status for error, (_, status) in sandbox_api.ERRORS.items() if error.code != "unavailable"
     }
     assert all(400 <= status < 500 for status in refused)
+    told = {status for error, status in cms_wire.STATUSES.items() if error.code != "unavailable"}
+    assert told == {400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429}
+    assert told <= cms_wire.TITLES.keys()

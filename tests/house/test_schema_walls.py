@@ -2,14 +2,20 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from house.source import SCHEMA, Module, docstrings, floors, package, told
+from house.source import PACKAGE, SCHEMA, Module, docstrings, floors, functions, package, told
 
 STATEMENT: Final = re.compile(
     r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|VALUES|LOCK|TRUNCATE"
     r"|(CREATE|ALTER|DROP) (SCHEMA|TABLE|INDEX|DATABASE|ROLE|VIEW))\b"
 )
+PIECE: Final = re.compile(
+    r"\b(FROM|JOIN|INTO|UPDATE|USING|REFERENCES)\s+[a-z_]|\b[a-z]+\.[a-z_]+\b"
+)
+"""What a store puts a statement together from."""
+
 MIGRATION: Final = re.compile(r"(\d{4})_([a-z]+)(_[a-z_]+)?\.sql")
 
 BESIDE_THE_STORES: Final = {
@@ -46,8 +52,7 @@ def test_a_store_names_the_schema_of_its_room_only() -> None:
         f"{module.name}:{line} names {target}"
         for module in package()
         if module.path.name.endswith("store.py")
-        for line, sql in _statements(module)
-        for target in _foreign_tables(sql, module.room)
+        for line, target in _names_of_others(module, module.room)
     ]
     assert not found, told("Ask the room that owns the table, through its front door:", found)
 
@@ -57,8 +62,7 @@ def test_the_cellar_names_its_own_schema_only() -> None:
         f"{module.name}:{line} names {target}"
         for module in package()
         if module.name == "db.py"
-        for line, sql in _statements(module)
-        for target in _foreign_tables(sql, "cellar")
+        for line, target in _names_of_others(module, "cellar")
     ]
     assert not found, told("Move the statement into the store.py of its room:", found)
 
@@ -164,35 +168,74 @@ def test_a_column_has_the_type_its_name_promises() -> None:
     assert not found, told("Units stand last and are kept: change the name or the type:", found)
 
 
+def test_a_statement_put_together_is_read_too() -> None:
+    pieces = (
+        'A = "WITH due AS (SELECT 1)"\n'
+        'B = f"{A} SELECT * FROM due JOIN shelf.loan WHERE {A}"\n'
+        'C = "SELECT" + A + "FROM shelf.book" + ("JOIN shelf.fine" if B else "")\n'
+        'D = "SELECT * FROM " + A\n'
+    )
+    module = Module("cards/store.py", PACKAGE / "cards/store.py", pieces, ast.parse(pieces))
+    assert sorted(target for _, target in _names_of_others(module, "cards")) == [
+        *("_", "shelf.book", "shelf.fine", "shelf.loan")
+    ]
+
+
+def _names_of_others(module: Module, room: str) -> list[tuple[int, str]]:
+    """Find the tables a module's statements name which are not the room's."""
+    inner = {id(node) for function in functions(module.tree) for node in ast.walk(function)}
+    read = _read(module)
+    shared = {name for node, sql in read if id(node) not in inner for name in _named(sql)}
+    return [
+        (node.lineno, target)
+        for node, sql in read
+        for target in _foreign_tables(sql, room, shared | _named(sql))
+    ]
+
+
 def _statements(module: Module) -> list[tuple[int, str]]:
-    """Find the SQL of a module: every string that begins as a statement does."""
-    said = {id(node) for node in docstrings(module.tree)}
-    inner = {
-        id(part)
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.JoinedStr)
-        for part in node.values
-    }
-    found: list[tuple[int, str]] = []
+    """Find the SQL of a module."""
+    return [(node.lineno, sql) for node, sql in _read(module)]
+
+
+def _read(module: Module) -> list[tuple[ast.expr, str]]:
+    """Read strings that begin as a statement does, put together or not; in a store, pieces too."""
+    in_a_store = module.path.name.endswith("store.py")
+    seen = {id(node) for node in docstrings(module.tree)}
+    found: list[tuple[ast.expr, str]] = []
     for node in ast.walk(module.tree):
-        if id(node) in said | inner:
+        if id(node) in seen or not isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
             continue
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            text = node.value
-        elif isinstance(node, ast.JoinedStr):
-            text = "".join(
-                str(part.value) if isinstance(part, ast.Constant) else " _ " for part in node.values
-            )
-        else:
-            continue
-        if STATEMENT.match(text):
-            found.append((node.lineno, _bare(text)))
+        parts = list(_parts(node))
+        seen |= {id(part) for part in parts}
+        text = "".join(_said(part) for part in parts)
+        if STATEMENT.match(text) or (in_a_store and PIECE.search(text)):
+            found.append((node, _bare(text)))
     return found
 
 
-def _foreign_tables(sql: str, room: str) -> list[str]:
+def _parts(node: ast.expr) -> Iterator[ast.expr]:
+    """Take a text apart: sums and f-strings, each followed by what it is put together from."""
+    yield node
+    if isinstance(node, ast.BinOp):
+        yield from (*_parts(node.left), *_parts(node.right))
+    elif isinstance(node, ast.JoinedStr):
+        yield from node.values
+
+
+def _said(part: ast.expr) -> str:
+    if isinstance(part, ast.BinOp | ast.JoinedStr):
+        return ""
+    return part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else " _ "
+
+
+def _named(sql: str) -> set[str]:
+    """Find what a statement names itself: the queries of its WITH."""
+    return set(re.findall(r"\b(\w+)(?: \([^)]*\))? AS (?:MATERIALIZED )?\(", sql))
+
+
+def _foreign_tables(sql: str, room: str, named_here: set[str]) -> list[str]:
     """Find the tables of a statement that are not the room's: other schemas, or no schema."""
-    named_here = set(re.findall(r"\b(\w+)(?: \([^)]*\))? AS (?:MATERIALIZED )?\(", sql))
     targets = {target for target in TARGET.findall(sql) if target not in named_here}
     schemas = {name.split("_")[0] for name in _schemas()}
     spelt = {f"{a}.{b}" for a, b in re.findall(r"\b(\w+)\.(\w+)", sql) if a in schemas}
