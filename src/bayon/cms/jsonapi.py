@@ -10,6 +10,7 @@ from typing import Final, cast
 
 import msgspec
 
+from bayon.cards import BadAttributes
 from bayon.cms.query import Asked
 from bayon.cms.wire import (
     MEDIA_TYPE,
@@ -56,13 +57,13 @@ def read_resource(
 ) -> tuple[Resource, list[Problem]]:
     """Read the resource object of a request, and what its envelope lacks.
 
-    `resource_id` is the address' where there is one. Errors: `ClientId`, `TypeConflict`.
+    `resource_id` is the address' where there is one. Errors: `BadAttributes` where there is no
+    resource object to look into; `ClientId`, `TypeConflict`.
     """
     data = document.get("data")
     if not isinstance(data, dict):
         missing = "data" not in document
-        title = "is missing" if missing else "must be a resource object"
-        return {}, [Problem(pointer="/data", message=title)]
+        raise BadAttributes.at("/data", "is missing" if missing else "must be a resource object")
     resource = cast("Resource", data)
     problems = [*_judge_type(resource, kind, plural), *_judge_id(resource, resource_id)]
     problems += [
@@ -146,17 +147,17 @@ def _is_json(content_type: str) -> bool:
 
 
 def _takes_json(accept: str) -> bool:
+    """Tell whether our media type will do: what is said of itself goes before any wildcard."""
     if not accept.strip():
         return True
-    for entry in _split(accept, ","):
-        kind, parameters = _media_type(entry)
-        if "q" in parameters and _is_nothing(entry):
-            continue
-        if kind == MEDIA_TYPE and not parameters - {"q"} <= {"profile"}:
-            continue
-        if kind in ACCEPTED:
-            return True
-    return False
+    entries = [(*_media_type(entry), entry) for entry in _split(accept, ",")]
+    of_ours = [each for each in entries if each[0] == MEDIA_TYPE]
+    return any(
+        kind in ACCEPTED
+        and not ("q" in parameters and _is_nothing(entry))
+        and (kind != MEDIA_TYPE or parameters - {"q"} <= {"profile"})
+        for kind, parameters, entry in of_ours or entries
+    )
 
 
 def _is_nothing(entry: str) -> bool:

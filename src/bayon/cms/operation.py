@@ -86,7 +86,7 @@ def id_of(call: Call, name: str = "id") -> UUID:
 
 
 def reading_of(call: Call, *, resource_id: str | None = None) -> Reading:
-    """Begin to read the resource of a request. Errors: `ClientId`, `TypeConflict`."""
+    """Begin to read the resource of a request. Errors: as `read_resource`."""
     operation = operation_of(call)
     resource, problems = read_resource(
         cast("Mapping[str, object]", call.decoded),

@@ -56,9 +56,13 @@ async def listed(call: Call, db: Database, find: Callable[[Tx], Awaitable[Page[N
 def found(call: Call, body: bytes) -> Answer:
     """Answer with a document, or that who asks has it already."""
     tag = entity_tag(body)
-    if has_tag(call.headers, tag):
-        return Answer(body=b"", status=304, headers={"ETag": tag, **PRIVATE})
-    return Answer(body=body, headers={"ETag": tag, **PRIVATE}, media_type=MEDIA_TYPE)
+    known = has_tag(call.headers, tag)
+    return Answer(
+        body=b"" if known else body,
+        status=304 if known else 200,
+        headers={"ETag": tag, **PRIVATE},
+        media_type=MEDIA_TYPE,
+    )
 
 
 def changed(noun: object, *, status: int = 200) -> Answer:
