@@ -74,7 +74,7 @@ async def hold(
     issuer_name: str | None = None,
     **profile: Any,  # noqa: ANN401 - a profile's fields
 ) -> Held:
-    """Make an issuer, a cardholder, an account, a card in the state for it, and a link to it."""
+    """Make an issuer (or find it by name), a cardholder, a card in the state for it, and a link."""
     cardholder, card = await db.transaction(lambda tx: _issue(tx, vault, issuer_name, profile))
     token = await link(db, card)
     if of_type == "pin_reset":
@@ -121,7 +121,9 @@ async def _issue(
     tx: Tx, vault: Vault, issuer_name: str | None, profile: dict[str, Any]
 ) -> tuple[Cardholder, Card]:
     now = await now_of(tx)
-    issuer = await cards.add_issuer(tx, name=issuer_name or f"Bank {secrets.token_hex(6)}", now=now)
+    name = issuer_name or f"Bank {secrets.token_hex(6)}"
+    known = {issuer.name: issuer for issuer in await cards.issuers(tx)}
+    issuer = known.get(name) or await cards.add_issuer(tx, name=name, now=now)
     asked = CreateCardholder(issuer_id=issuer.id, **(PROFILE | profile))
     (applied,) = await cards.create_cardholders(tx, [asked], now=now)
     cardholder = await cards.decide_review(

@@ -89,6 +89,7 @@ class PinPages:
             "receipt": receipt,
             "return_url": self.returns.take(receipt.return_url),
             "sandbox": self.settings.sandbox,
+            "there": f"/{of_type}/done",
             "kept": urlencode({"receipt": given}) + "&",
         }
         return page("pin_done.html", say_to(request), context, headers=self._headers(request))

@@ -4,6 +4,7 @@ Only where the setting `return_urls` says: whoever can write a link to a page co
 it lead on to a copy of the bank's.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from bayon.errors import Problem
 from bayon.payments import leads_to_app
 
 URL_LENGTH_MAX: Final = 500
+PLACE: Final = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._-]+(:[1-9][0-9]{0,4})?(/[^?#]*)?")
 DOTS: Final = frozenset({".", ".."})
 SETTING: Final = "BAYON_RETURN_URLS"
 
@@ -44,10 +46,7 @@ class Returns:
 
 
 def _is_place(entry: str) -> bool:
-    if not _is_clean(entry):
-        return False
-    parts = urlsplit(entry)
-    return bool(parts.netloc) and not parts.query and not parts.fragment
+    return PLACE.fullmatch(entry) is not None and _is_clean(entry)
 
 
 def _is_clean(url: str) -> bool:
