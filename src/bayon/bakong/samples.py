@@ -12,11 +12,19 @@ _MD5: Final = "d60f3db96913029a2af979a1662c1e72"
 _HASH: Final = "8465d722d7d5065f2886f0a474a4d34dc6a7855355b611836f7b6111228893e9"
 _TOKEN: Final = {"token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.<payload>.<signature>"}
 
+NULLABLE: Final = frozenset(
+    {
+        *("description", "receiverBank", "receiverBankAccount", "instructionRef", "externalRef"),
+        *("md5", "declineReason", "trackingStatus"),
+    }
+)
+"""What a payment may be without."""
+
 
 def shown(data: object, message: str, *, title: str = "Success") -> Shown:
     """Show what went well."""
     body = {"data": data, "errorCode": None, "responseCode": 0, "responseMessage": message}
-    return Shown(status=200, title=title, body=body)
+    return Shown(status=200, title=title, body=body, nullable=NULLABLE)
 
 
 def failed(
@@ -32,7 +40,7 @@ def declined(reason: str, message: str, payment: Mapping[str, object] | None = N
     """Show a decline: error 3 with its reason, and with the payment where there is one."""
     data = {**(payment or {}), "declineReason": reason}
     body = {"data": data, "errorCode": 3, "responseCode": 1, "responseMessage": message}
-    return Shown(status=200, title=f"Declined: {reason}", body=body)
+    return Shown(status=200, title=f"Declined: {reason}", body=body, nullable=NULLABLE)
 
 
 TRANSACTION: Final = {

@@ -132,30 +132,24 @@ def _bad_query() -> BadQuery:
 
 def parameters(rules: Rules) -> tuple[dict[str, Any], ...]:
     """Describe what may be asked for."""
-    found = [_parameter(f"filter[{name}]") for name in rules.filters]
+    found = [_parameter(f"filter[{name}]", shapes.FILTERS[name]) for name in rules.filters]
     if rules.includes:
-        found.append(_parameter("include", doc=f"by commas: {', '.join(rules.includes)}"))
-    found += [
-        _parameter(f"fields[{name}]", doc=f"by commas: {', '.join(sorted(fields))}")
-        for name, fields in rules.fields.items()
-    ]
+        found.append(_names("include", rules.includes))
+    found += [_names(f"fields[{name}]", sorted(fields)) for name, fields in rules.fields.items()]
     if rules.paged:
         size = {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}
-        found.append(_parameter("page[size]", schema=size))
-        found += [
-            _parameter(f"page[{name}]", schema=shapes.ID, doc="as links have it")
-            for name in ("before", "after")
-        ]
+        found.append(_parameter("page[size]", size))
+        cursor = {**shapes.ID, "description": "as links have it"}
+        found += [_parameter(f"page[{name}]", cursor) for name in ("before", "after")]
     return tuple(found)
 
 
-def _parameter(
-    name: str, *, schema: Mapping[str, Any] | None = None, doc: str = ""
-) -> dict[str, Any]:
-    described = {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "schema": schema or {"type": "string"},
-    }
-    return {**described, "description": doc} if doc else described
+def _names(name: str, known: Sequence[str]) -> dict[str, Any]:
+    """Describe names by commas."""
+    items = {"type": "string", "enum": list(known)}
+    described = _parameter(name, {"type": "array", "items": items, "description": "by commas"})
+    return {**described, "style": "form", "explode": False}
+
+
+def _parameter(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}

@@ -216,6 +216,22 @@ INDIVIDUAL: Final[Schema] = {
 }
 CARD_STATUSES: Final = ("unactivated", "active", "inactive", "canceled", "lost", "stolen")
 STATUSES: Final = ("pending", "settled", "reversed", "expired", "declined")
+EVENT_TYPES: Final = (
+    *("transaction.created", "transaction.updated", "transaction.declined"),
+    *("cardholder.created", "cardholder.updated", "account.created", "account.updated"),
+    *("card.created", "card.updated"),
+)
+FILTERS: Final[Schema] = {
+    "account": ID,
+    "card": ID,
+    "cardholder": ID,
+    "status": {"type": "string", "enum": list(STATUSES)},
+    "balance_adjustment_type": {"type": "string", "enum": ["credit", "debit"]},
+    "type": {"type": "string", "enum": list(EVENT_TYPES)},
+    "from_date": {**INSTANT, "description": "ISO 8601; a date is its first instant"},
+    "to_date": {**INSTANT, "description": "ISO 8601; a date is its last instant"},
+}
+"""What each filter takes, in whichever list."""
 
 COMPONENTS: Final[Schema] = {
     "Errors": ERRORS,

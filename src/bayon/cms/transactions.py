@@ -57,14 +57,9 @@ MANY: Final = Rules(
     paged=True,
 )
 EVENT_FIELDS: Final = frozenset({"created_at", "updated_at", "type", "details"})
-EVENT_TYPES: Final = (
-    *("transaction.created", "transaction.updated", "transaction.declined"),
-    *("cardholder.created", "cardholder.updated", "account.created", "account.updated"),
-    *("card.created", "card.updated"),
-)
 ONE_EVENT: Final = Rules(fields={"event": EVENT_FIELDS})
 MANY_EVENTS: Final = Rules(
-    filters={"type": attributes.one_of(*EVENT_TYPES), **TIMES},
+    filters={"type": attributes.one_of(*shapes.EVENT_TYPES), **TIMES},
     fields={"event": EVENT_FIELDS},
     paged=True,
 )

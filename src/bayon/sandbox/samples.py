@@ -6,12 +6,21 @@ from bayon.web import TEXTS, Shown
 
 
 def failed(
-    error_code: int, title: str, *, status: int = 422, data: object = None, message: str = ""
+    error_code: int | None, title: str, *, status: int = 422, data: object = None, message: str = ""
 ) -> Shown:
     """Show what did not go well."""
-    text = message or TEXTS[error_code]
+    text = message or TEXTS[error_code or 0]
     body = {"data": data, "errorCode": error_code, "responseCode": 1, "responseMessage": text}
-    return Shown(status=status, title=title, body=body)
+    return Shown(status=status, title=title, body=body, nullable=NULLABLE)
+
+
+NULLABLE: Final = frozenset(
+    {
+        *("description", "receiverBank", "receiverBankAccount", "instructionRef", "externalRef"),
+        *("md5", "declineReason", "trackingStatus", "rejection_reason"),
+    }
+)
+"""What a payment or a cardholder may be without."""
 
 
 PAYMENT: Final = {
@@ -35,7 +44,7 @@ PAYMENT: Final = {
 NOT_MADE: Final = {**PAYMENT, "acknowledgedDateMs": None, "trackingStatus": None}
 PAY: Final = {"fromAccountId": "dave@devb", "qr": "0002…", "outcome": "success"}
 PAY_ANSWERS: Final = (
-    Shown(status=200, title="The payment", body=PAYMENT),
+    Shown(status=200, title="The payment", body=PAYMENT, nullable=NULLABLE),
     Shown(status=200, title="With a delay", body={**NOT_MADE, "state": "pending"}),
     failed(
         3,
@@ -74,7 +83,7 @@ _CARD: Final = "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d11"
 _TRANSACTION: Final = "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d12"
 IMPORT: Final = {
     "account_id": "<an account's id>",
-    "pan": "9116000012345678",
+    "pan": "9116000012345676",
     "exp_month": 12,
     "exp_year": 2030,
     "pin": "5279",
@@ -83,8 +92,9 @@ IMPORT_ANSWERS: Final = (
     Shown(
         status=200,
         title="The card",
-        body={"card_id": _CARD, "last_four": "5678", "status": "active"},
+        body={"card_id": _CARD, "last_four": "5676", "status": "active"},
     ),
+    failed(None, "No such account", status=404, message="There is no such account."),
     failed(5, "No card number", message="A card number has twelve to nineteen digits."),
     failed(5, "Taken", status=409, message="There is a card of this number already."),
 )
@@ -116,6 +126,7 @@ AUTHORIZE_ANSWERS: Final = (
             "transaction_id": _TRANSACTION,
         },
     ),
+    failed(None, "No such card", status=404, message="There is no such card."),
 )
 CLEAR: Final = {"amount": 1_000, "final": True}
 CLEAR_ANSWERS: Final = (
@@ -124,6 +135,7 @@ CLEAR_ANSWERS: Final = (
         title="Settled",
         body={"transaction_id": _TRANSACTION, "status": "settled", "amount": 1_000},
     ),
+    failed(None, "No such transaction", status=404, message="There is no such transaction."),
     failed(5, "Not pending", status=409, message="The transaction is not pending."),
 )
 REVIEW: Final = {"decision": "approve"}
@@ -133,4 +145,10 @@ REVIEW_ANSWERS: Final = (
         title="Accepted",
         body={"cardholder_id": _CARD, "status": "active", "rejection_reason": None},
     ),
+    Shown(
+        status=200,
+        title="Rejected",
+        body={"cardholder_id": _CARD, "status": "rejected", "rejection_reason": "blurred photo"},
+    ),
+    failed(None, "No such cardholder", status=404, message="There is no such cardholder."),
 )

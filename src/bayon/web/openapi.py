@@ -231,7 +231,10 @@ def _response(answers: Sequence[Shown], media_type: str) -> Document:
     if bodies := [shown for shown in answers if shown.body is not None]:
         examples = {s.title: {"summary": s.title, "value": s.body} for s in bodies}
         schema = next((s.schema for s in bodies if s.schema), None)
-        media = {"schema": schema or _answer_schema(bodies[0].body), "examples": examples}
+        media = {
+            "schema": schema or _answer_schema(bodies),
+            "examples": examples,
+        }
         response["content"] = {media_type: media}
     headers = dict(HEADERS.get(answers[0].status, {}))
     for shown in answers:
@@ -239,37 +242,55 @@ def _response(answers: Sequence[Shown], media_type: str) -> Document:
     return {**response, "headers": headers} if headers else response
 
 
-def _answer_schema(body: object) -> Document:
-    """Describe the answers of a status by the first shown: success where there is one."""
-    shape = _shape(body)
+def _answer_schema(answers: Sequence[Shown]) -> Document:
+    """Describe the answers of a status by all that are shown."""
+    nullable = frozenset(name for shown in answers for name in shown.nullable)
+    shape = _shape([shown.body for shown in answers], nullable)
     if shape.get("properties", {}).keys() != ENVELOPE["properties"].keys():
         return shape
     data = shape["properties"]["data"]
     if not data:
         return WEARS_ENVELOPE
-    nullable = {"anyOf": [data, {"type": "null"}]}
-    return {"allOf": [WEARS_ENVELOPE, {"properties": {"data": nullable}}]}
+    wider = {"anyOf": [data, {"type": "null"}]}
+    return {"allOf": [WEARS_ENVELOPE, {"properties": {"data": wider}}]}
 
 
-def _shape(value: object) -> Document:
-    """Describe a value by its own members; null may be anything."""
-    match value:
-        case None:
-            return {}
-        case bool():
-            return {"type": "boolean"}
-        case int():
-            return {"type": "integer"}
-        case float():
-            return {"type": "number"}
-        case str():
-            return {"type": "string"}
-        case list():
-            members = cast("list[object]", value)
-            return {"type": "array", "items": _shape(members[0]) if members else {}}
-        case _:
-            named = cast("Mapping[str, object]", value)
-            return {
-                "type": "object",
-                "properties": {name: _shape(member) for name, member in named.items()},
-            }
+def _shape(values: Sequence[object], nullable: frozenset[str]) -> Document:
+    """Describe values that stand in one place by their members; only nulls may be anything."""
+    there = [value for value in values if value is not None]
+    shape = _shape_of(there, nullable)
+    return _or_null(shape) if len(there) < len(values) else shape
+
+
+def _shape_of(values: Sequence[object], nullable: frozenset[str]) -> Document:
+    kinds = {_KINDS[type(value)] for value in values}
+    if kinds == {"integer", "number"}:
+        return {"type": "number"}
+    if len(kinds) != 1:
+        return {}
+    (kind,) = kinds
+    if kind == "array":
+        members = [member for value in values for member in cast("list[object]", value)]
+        return {"type": "array", "items": _shape(members, nullable)}
+    if kind == "object":
+        named = [cast("Mapping[str, object]", value) for value in values]
+        names = dict.fromkeys(name for value in named for name in value)
+        shapes = {n: _shape([v[n] for v in named if n in v], nullable) for n in names}
+        wider = {n: _or_null(s) if n in nullable else s for n, s in shapes.items()}
+        return {"type": "object", "properties": wider}
+    return {"type": kind}
+
+
+def _or_null(shape: Document) -> Document:
+    kind = shape.get("type")
+    return {**shape, "type": [kind, "null"]} if isinstance(kind, str) else shape
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}

@@ -82,14 +82,16 @@ class Call:
 class Shown:
     """An answer as the description shows it: HTTP status, title, and its body, None without one.
 
-    `schema` is that of the status' answers, which is otherwise made of the first body shown;
-    `headers` are OpenAPI header objects by name.
+    `schema` is that of the status' answers, which is otherwise made of the bodies shown: then
+    `nullable` are members that may be null though no body shows it. `headers` are OpenAPI header
+    objects by name.
     """
 
     status: int
     title: str
     body: object = None
     schema: Document | None = None
+    nullable: frozenset[str] = frozenset()
     headers: Document | None = None
 
 
