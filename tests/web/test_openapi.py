@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
 from bayon.bakong import wire
 from bayon.batch import KeyReused
-from bayon.errors import Unavailable
+from bayon.cards import BadAttributes
+from bayon.cms import wire as cms_wire
+from bayon.errors import BayonError, Unavailable
 from bayon.sandbox import api as sandbox_api
 from bayon.web import (
     BadBody,
@@ -30,9 +32,31 @@ SEEDS: Final = {
     "/v1/check_transaction_by_hash",
     "/v1/check_transaction_by_short_hash",
     "/v1/check_bakong_account",
+    "/v1/accounts",
+    "/v1/accounts/{id}",
+    "/v1/accounts/{account_id}/balance",
+    "/v1/cardholders",
+    "/v1/cardholders/{id}",
+    "/v1/cards",
+    "/v1/cards/{id}",
+    "/v1/cards/{card_id}/management_tokens",
+    "/v1/events",
+    "/v1/events/{id}",
+    "/v1/transactions",
+    "/v1/transactions/{id}",
 }
-TYPES: Final = {"string", "number", "array", "object"}
-BY_TYPE: Final = {"string": str, "number": int | float, "array": list, "object": dict}
+TYPES: Final = {"string", "number", "integer", "boolean", "array", "object"}
+BY_TYPE: Final = {
+    "string": str,
+    "number": int | float,
+    "integer": int,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+WITH_BODY: Final = {"post", "patch"}
+CARDS: Final = "Card management"
+SAMPLES_ID: Final = "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d11"
 
 
 async def described(sandbox: Sandbox) -> dict[str, Any]:
@@ -61,47 +85,85 @@ async def test_the_document_is_openapi_3_1_with_its_parts(town: Sandbox) -> None
     assert document["paths"].keys() >= SEEDS
 
 
+def speaks_json_api(operation: Mapping[str, Any]) -> bool:
+    """Tell whether an operation is card management's, in its own dialect."""
+    return operation["tags"] == [CARDS]
+
+
+def media_type_of(operation: Mapping[str, Any]) -> str:
+    """Tell the media type of an operation's door."""
+    return cms_wire.MEDIA_TYPE if speaks_json_api(operation) else "application/json"
+
+
+def in_its_dialect(operation: Mapping[str, Any], status: str, body: Mapping[str, Any]) -> bool:
+    """Judge the keys of an answer by the dialect of its operation's door."""
+    if speaks_json_api(operation):
+        good = {"data"}, {"data", "links"}
+        return body.keys() in (good if status < "300" else [{"errors"}])
+    plain = operation["tags"] == ["Sandbox"] and status == "200"
+    return (body.keys() == FOUR) is not plain
+
+
 async def test_every_operation_has_an_id_of_its_own_and_answers_with_examples(
     town: Sandbox,
 ) -> None:
     found = await operations(town)
     ids = [operation["operationId"] for _, _, operation in found]
-    assert len(ids) == len(set(ids)) > 20
+    assert len(ids) == len(set(ids)) > 40
     for path, method, operation in found:
         where = (method, path)
         assert operation["summary"], where
-        assert "200" in operation["responses"], where
+        assert {"200", "201", "202"} & operation["responses"].keys(), where
         for status, response in operation["responses"].items():
             assert re.fullmatch(r"[2-5]\d\d", status), where
             assert response["description"], where
-            examples = response["content"]["application/json"]["examples"]
+            assert response["content"].keys() == {media_type_of(operation)}, where
+            examples = response["content"][media_type_of(operation)]["examples"]
             assert examples, where
             for example in examples.values():
-                plain = path.startswith("/sandbox") and status == "200"
-                assert (example["value"].keys() == FOUR) is not plain, where
+                assert in_its_dialect(operation, status, example["value"]), (where, status)
 
 
-def codes(operation: Mapping[str, Any]) -> set[tuple[int, int | None]]:
+def codes(operation: Mapping[str, Any]) -> set[tuple[int, object]]:
     """List HTTP status and error code of each answer that is shown."""
     return {
-        (int(status), example["value"].get("errorCode"))
+        (int(status), code_of(example["value"]))
         for status, response in operation["responses"].items()
-        for example in response["content"]["application/json"]["examples"].values()
+        for example in response["content"][media_type_of(operation)]["examples"].values()
     }
+
+
+def code_of(body: Mapping[str, Any]) -> object:
+    """Read an error code, of either dialect."""
+    return body["errors"][0]["code"] if "errors" in body else body.get("errorCode")
+
+
+def told(operation: Mapping[str, Any], error: type[BayonError]) -> tuple[int, object]:
+    """Tell the HTTP status and the error code an error has in the table of an operation's door."""
+    if speaks_json_api(operation):
+        return cms_wire.STATUSES[error], error.code
+    if operation["tags"] == ["Sandbox"]:
+        return sandbox_api.ERRORS[error][1], sandbox_api.ERRORS[error][0]
+    return wire.ERRORS[error][1], wire.ERRORS[error][0]
 
 
 async def test_every_operation_shows_what_its_kind_is_refused_with(town: Sandbox) -> None:
     for path, method, operation in await operations(town):
-        table = sandbox_api.ERRORS if path.startswith("/sandbox") else wire.ERRORS
+        fields = BadAttributes if speaks_json_api(operation) else BadFields
         post, reading = (BadBody, BodyTooLarge), operation.get("parameters", [])
-        kinds = [WrongMethod, TooManyRequests, Unavailable]
-        kinds += [BadFields, *post] if method == "post" else []
+        kinds: list[type[BayonError]] = [WrongMethod, TooManyRequests, Unavailable]
+        kinds += [fields, *post] if method in WITH_BODY else []
         kinds += [Unauthorized] if operation.get("security") else []
         kinds += [KeyReused] if any(p["in"] == "header" for p in reading) else []
+        if speaks_json_api(operation):
+            kinds += [cms_wire.BadQuery, cms_wire.NotAcceptable]
+            further = [cms_wire.TypeConflict, cms_wire.UnsupportedMediaType]
+            kinds += further if method in WITH_BODY else []
         shown = codes(operation)
-        assert {(table[kind][1], table[kind][0]) for kind in kinds} <= shown, path
+        wanted = {told(operation, kind) for kind in kinds}
+        assert wanted <= shown, (path, wanted - shown)
         if method == "get":
-            assert not shown & {(table[kind][1], table[kind][0]) for kind in post}, path
+            assert not shown & {told(operation, kind) for kind in post}, path
         assert operation["description"].endswith("."), path
         responses = operation["responses"]
         assert responses["429"]["headers"]["Retry-After"]["schema"]["type"] == "integer", path
@@ -134,14 +196,19 @@ OWN_CODES: Final[dict[str, set[int]]] = {
     "sandbox_mail": {6},
     "sandbox_clock": {6},
     "sandbox_advance_clock": {6},
+    "sandbox_import_card": {6},
+    "sandbox_authorize": {6},
+    "sandbox_clear": {6},
+    "sandbox_review": {6},
 }
-"""The error codes each operation can answer, but 5 and 9."""
+"""The error codes each operation of Bakong's dialect can answer, but 5 and 9."""
 
 
 async def test_every_operation_shows_the_error_codes_it_has_and_no_others(town: Sandbox) -> None:
     found = {
         operation["operationId"]: {code for _, code in codes(operation)} - {None, 5, 9}
         for _, _, operation in await operations(town)
+        if not speaks_json_api(operation)
     }
     assert found == OWN_CODES
 
@@ -161,11 +228,31 @@ async def test_the_envelope_is_a_schema_that_every_other_answer_refers_to(town: 
     assert set(envelope["required"]) == envelope["properties"].keys() == FOUR
     for path, _, operation in await operations(town):
         for status, response in operation["responses"].items():
+            if speaks_json_api(operation):
+                continue
             schema = response["content"]["application/json"]["schema"]
             plain = path.startswith("/sandbox") and status == "200"
             reference = {"$ref": "#/components/schemas/Envelope"}
             assert (reference in [schema, *schema.get("allOf", [])]) is not plain, (path, status)
             assert not plain or schema["properties"], path
+
+
+async def test_every_answer_of_card_management_refers_to_a_resource_or_to_errors(
+    town: Sandbox,
+) -> None:
+    components = (await described(town))["components"]["schemas"]
+    for path, _, operation in await operations(town):
+        for status, response in operation["responses"].items():
+            if not speaks_json_api(operation):
+                continue
+            schema = response["content"][cms_wire.MEDIA_TYPE]["schema"]
+            if status >= "300":
+                assert schema == {"$ref": "#/components/schemas/Errors"}, path
+                continue
+            data = schema["properties"]["data"]
+            name = data.get("items", data)["$ref"].removeprefix("#/components/schemas/")
+            assert components[name]["properties"]["type"]["const"], path
+            assert ("links" in schema["required"]) is ("items" in data), path
 
 
 async def test_the_sandboxs_samples_have_the_shape_of_its_answers(town: Sandbox) -> None:
@@ -199,6 +286,12 @@ async def test_paths_and_parameters_agree(town: Sandbox) -> None:
         assert all(p["schema"]["type"] in TYPES for p in parameters), path
 
 
+def types_of(schema: Mapping[str, Any]) -> set[str]:
+    """List what a schema's values may be; any, where it does not say."""
+    said = schema.get("type", "any")
+    return {said} if isinstance(said, str) else set(said)
+
+
 def schemas(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """List a schema and all within it."""
     yield schema
@@ -210,46 +303,78 @@ def schemas(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 async def test_every_body_is_described_and_its_sample_fits(town: Sandbox) -> None:
     for path, method, operation in await operations(town):
-        assert ("requestBody" in operation) is (method == "post"), path
-        if method != "post":
+        assert ("requestBody" in operation) is (method in WITH_BODY), path
+        if method not in WITH_BODY:
             continue
-        media = operation["requestBody"]["content"]["application/json"]
+        media = operation["requestBody"]["content"][media_type_of(operation)]
         for schema in schemas(media["schema"]):
-            assert schema.get("type", "any") in TYPES | {"any"}, path
+            assert types_of(schema) <= TYPES | {"any", "null"}, path
             assert set(schema.get("required", [])) <= schema.get("properties", {}).keys(), path
             assert schema.get("minLength", 0) <= schema.get("maxLength", 2**31), path
         sample, schema = media["example"], media["schema"]
         if isinstance(sample, list):
             assert schema["anyOf"][0]["type"] == "array", path
             continue
-        assert set(schema.get("required", [])) <= sample.keys() <= schema["properties"].keys(), path
-        for name, value in sample.items():
-            assert isinstance(value, BY_TYPE[schema["properties"][name]["type"]]), (path, name)
+        assert misfits(sample, schema, path) == []
+
+
+def misfits(sample: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> list[str]:
+    """List what of a sample its schema does not describe, and what it lacks."""
+    lacking = [f"{path}: no {name}" for name in schema.get("required", []) if name not in sample]
+    if "properties" not in schema:
+        return lacking
+    for name, value in sample.items():
+        described = schema["properties"].get(name)
+        kinds = [] if described is None else [BY_TYPE.get(k, object) for k in types_of(described)]
+        if not any(isinstance(value, kind) for kind in kinds):
+            lacking.append(f"{path}/{name}")
+        elif isinstance(value, dict):
+            lacking += misfits(cast("dict[str, Any]", value), described or {}, f"{path}/{name}")
+    return lacking
+
+
+def token_of(sandbox: Sandbox, operation: Mapping[str, Any]) -> str:
+    """Tell whose token an operation wants."""
+    return {
+        "Bakong Open API": sandbox.integrator_token,
+        "Participants": sandbox.bank_token,
+        CARDS: sandbox.cms_token,
+        "Sandbox": sandbox.cms_token,
+    }[operation["tags"][0]]
 
 
 async def test_every_described_path_is_served_with_and_without_a_token(town: Sandbox) -> None:
     for path, method, operation in await operations(town):
-        filled = path.replace("{account_id}", "dave@devb")
+        account = path.startswith("/participant")
+        filled = re.sub(r"{\w+}", "dave@devb" if account else SAMPLES_ID, path)
         answer = await town.http.request(method, filled, content=b"{")
         wants_token = bool(operation.get("security"))
         assert answer.status_code == (401 if wants_token else 400), (method, path)
-        participants = path.startswith("/participant")
-        token = town.bank_token if participants else town.integrator_token
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token_of(town, operation)}"}
         answer = await town.http.request(method, filled, content=b"{", headers=headers)
-        assert answer.status_code == (400 if method == "post" else 200), (method, path)
+        there = 404 if "{" in path and not account else 200
+        assert answer.status_code == (400 if method in WITH_BODY else there), (method, path)
+        assert answer.headers["content-type"] == media_type_of(operation), (method, path)
 
 
 async def test_each_sample_is_understood_by_its_operation(town: Sandbox) -> None:
+    made_up = {"/v1/verify", "/sandbox/v1/payments"}  # a code and a QR
     for path, method, operation in await operations(town):
-        if method != "post":
+        if method not in WITH_BODY:
             continue
-        token = town.bank_token if path.startswith("/participant") else town.integrator_token
-        sample = operation["requestBody"]["content"]["application/json"]["example"]
-        answer = await town.ask(path, sample, token=token)
-        known = path in {"/v1/verify", "/sandbox/v1/payments"}  # a made-up code and QR
-        assert known or answer.status_code == 200, (path, answer.text)
-        assert known or answer.json().get("errorCode") != 5, (path, answer.text)
+        token = token_of(town, operation)
+        filled = re.sub(r"{\w+}", SAMPLES_ID, path)
+        content = operation["requestBody"]["content"][media_type_of(operation)]
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await town.http.request(method, filled, json=content["example"], headers=headers)
+        if path in made_up:
+            continue
+        if speaks_json_api(operation) or "{" in path or "_id" in str(content["example"]):
+            # What it relates to is another's; but all it says is understood.
+            assert answer.status_code in {202, 404, 409}, (path, answer.text)
+            continue
+        assert answer.status_code == 200, (path, answer.text)
+        assert answer.json().get("errorCode") != 5, (path, answer.text)
 
 
 @pytest.mark.parametrize("wide", [True, False])
