@@ -1,6 +1,9 @@
 """What webhook tests are made of: a receiver that answers as told, owners, facts, couriers."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,10 +16,10 @@ from aiohttp import web
 
 from bayon import events
 from bayon.db import Database, Tx, advance_clock, read_clock
-from bayon.events import Attempt, Courier, Endpoint, Fact, NewSecret, Policy
+from bayon.events import Attempt, Courier, Endpoint, Fact, NewSecret, Policy, Replayed
 from bayon.fetch import Fetcher
 from bayon.ids import uuid7
-from bayon.keyset import Window
+from bayon.keyset import Span, Window
 from bayon.seal import Sealer
 
 SEALER: Final = Sealer({1: bytes(32)})
@@ -55,9 +58,7 @@ class Receiver:
         got = Got(request.path, dict(request.headers), await request.read())
         self.got.append(got)
         self.at_once[got.path] = self.at_once.get(got.path, 0) + 1
-        self.at_once_max[got.path] = max(
-            self.at_once_max.get(got.path, 0), self.at_once[got.path]
-        )
+        self.at_once_max[got.path] = max(self.at_once_max.get(got.path, 0), self.at_once[got.path])
         try:
             return await self.answer(got) if self.answer else web.Response(status=204)
         finally:
@@ -155,9 +156,7 @@ async def change(
 async def find(db: Database, endpoint: Endpoint) -> Endpoint:
     """Find an endpoint as it is now."""
     return await db.read(
-        lambda tx: events.find_endpoint(
-            tx, owner_id=endpoint.owner_id, endpoint_id=endpoint.id
-        )
+        lambda tx: events.find_endpoint(tx, owner_id=endpoint.owner_id, endpoint_id=endpoint.id)
     )
 
 
@@ -209,7 +208,7 @@ async def attempts(db: Database, owner_id: UUID, event_id: UUID) -> list[Attempt
             tx, owner_id=owner_id, event_id=event_id, window=Window(size=100)
         )
     )
-    return page.items
+    return list(page.items)
 
 
 async def states(db: Database, *event_ids: UUID) -> list[str]:
@@ -222,3 +221,65 @@ async def states(db: Database, *event_ids: UUID) -> list[str]:
         )
     )
     return [row["state"] for row in rows]
+
+
+async def resend(db: Database, owner_id: UUID, event_id: UUID) -> int:
+    """Make an event due again."""
+    at = await now(db)
+    return await db.transaction(
+        lambda tx: events.resend(tx, owner_id=owner_id, event_id=event_id, now=at)
+    )
+
+
+async def replay(
+    db: Database, owner_id: UUID, *, since: datetime, until: datetime, after_seq: int
+) -> Replayed:
+    """Make three events of a time due again."""
+    at = await now(db)
+    span = Span(since=since, until=until)
+    return await db.transaction(
+        lambda tx: events.replay(
+            tx, owner_id=owner_id, span=span, after_seq=after_seq, limit=3, now=at
+        )
+    )
+
+
+async def rotate(db: Database, owner_id: UUID, endpoint_id: UUID) -> NewSecret:
+    """Give an endpoint a new secret."""
+    at = await now(db)
+    return await db.transaction(
+        lambda tx: events.rotate_secret(
+            tx, owner_id=owner_id, endpoint_id=endpoint_id, sealer=SEALER, now=at
+        )
+    )
+
+
+@asynccontextmanager
+async def working(*couriers: Courier) -> AsyncGenerator[None]:
+    """Let couriers work meanwhile."""
+    tasks = [asyncio.create_task(courier.work()) for courier in couriers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(timeout_s):
+        while not true():  # noqa: ASYNC110 - what is waited for happens in another process's time
+            await asyncio.sleep(0.01)
+
+
+def bearer(got: Got) -> str:
+    """Take the token off a request."""
+    return got.headers["Authorization"].removeprefix("Bearer ")
+
+
+def standard(secret: str, got: Got, body: bytes) -> str:
+    """Sign as Standard Webhooks says: base64 of the HMAC of `id.timestamp.body`."""
+    content = f"{got.headers['webhook-id']}.{got.headers['webhook-timestamp']}.".encode() + body
+    digest = hmac.new(base64.b64decode(secret), content, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -21,7 +22,7 @@ from bayon.batch import Batcher
 from bayon.clock import Clock
 from bayon.db import Database, Tx
 from bayon.errors import Unavailable
-from bayon.events.deliveries import Result, claim_due, settle, sweep
+from bayon.events.deliveries import Claimed, Result, claim_due, settle, sweep
 from bayon.events.delivery_store import Claim, Target
 from bayon.events.model import Attempt
 from bayon.events.outbox import whole
@@ -80,6 +81,7 @@ class Courier:
         self._iss: str = iss
         self._policy: Policy = policy or Policy()
         self._in_flight: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
+        self._gates: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
         self._settling: Batcher[Result, None] = Batcher(self._settle, size_max=SETTLE_SIZE_MAX)
         self._worker: Worker = Worker("deliveries", self.step, poll_s=POLL_S)
         self._sweeper: Worker = Worker("deliveries void", self.sweep, poll_s=SWEEP_POLL_S)
@@ -104,7 +106,7 @@ class Courier:
             lambda tx: claim_due(tx, in_flight=counted, policy=self._policy)
         )
         for claim in claimed.claims:
-            self._send_off(claim, claimed.targets[claim.endpoint_id], claimed.clock)
+            self._send_off(claim, claimed)
         return claimed.moved
 
     async def sweep(self) -> int:
@@ -116,11 +118,11 @@ class Courier:
         while self._in_flight:
             await asyncio.wait(self._in_flight.values())
 
-    def _send_off(self, claim: Claim, target: Target, clock: Clock) -> None:
+    def _send_off(self, claim: Claim, claimed: Claimed) -> None:
         key = claim.event_id, claim.endpoint_id
         if key in self._in_flight:
             return  # the clock was moved past its lease, which it has got anew by this
-        task = asyncio.create_task(self._deliver(claim, target, clock))
+        task = asyncio.create_task(self._deliver(claim, claimed))
         self._in_flight[key] = task
         task.add_done_callback(lambda _: self._landed(key))
 
@@ -128,17 +130,30 @@ class Courier:
         del self._in_flight[key]
         self._worker.nudge()
 
-    async def _deliver(self, claim: Claim, target: Target, clock: Clock) -> None:
+    async def _deliver(self, claim: Claim, claimed: Claimed) -> None:
+        target, clock = claimed.targets[claim.endpoint_id], claimed.clock
         try:
-            keys = self._keys(target, clock.now())
-            tried = [await self._try(claim, target.url, keys.current, keys.older, clock)]
-            if keys.older and tried[0].attempt.status_code in NOT_LET_IN:
-                tried.append(
-                    await self._try(claim, target.url, keys.older[0], (keys.current,), clock)
-                )
+            async with self._gate(target.endpoint_id):
+                if clock.now() > claimed.until - timedelta(seconds=2 * TIMEOUT_S):
+                    return  # it has waited for slow ones: when its lease is over it comes again
+                tried = await self._try_keys(claim, target, clock)
             await self._settle_surely(self._result(claim, tried, clock))
         except Exception:
             log.exception("delivery failed", worker="deliveries")
+
+    def _gate(self, endpoint_id: UUID) -> asyncio.Semaphore:
+        """Find what lets so many at once through to an endpoint; there while anybody waits."""
+        fresh = asyncio.Semaphore(self._policy.sent_max)
+        return self._gates.setdefault(endpoint_id, fresh)
+
+    async def _try_keys(self, claim: Claim, target: Target, clock: Clock) -> list[Tried]:
+        """Make an attempt, and if its token is refused, another at once by the secret before."""
+        keys = self._keys(target, clock.now())
+        tried = [await self._try(claim, target.url, keys.current, keys.older, clock)]
+        if keys.older and tried[0].attempt.status_code in NOT_LET_IN:
+            others = (keys.current,)
+            tried.append(await self._try(claim, target.url, keys.older[0], others, clock))
+        return tried
 
     def _keys(self, target: Target, now: datetime) -> Keys:
         def opened(sealed: bytes) -> Secret:
@@ -202,12 +217,8 @@ class Courier:
             chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
         if verdict.state != "delivered":
-            log.info(
-                "delivery not accepted",
-                status=last.attempt.status_code,
-                error=last.attempt.error,
-                attempt=claim.attempts + 1,
-            )
+            status, error = last.attempt.status_code, last.attempt.error
+            log.info("event not delivered", status=status, error=error, attempt=claim.attempts)
         return Result(
             claim=claim,
             attempts=[each.attempt for each in tried],

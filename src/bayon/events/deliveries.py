@@ -24,12 +24,13 @@ REPLAY_LIMIT: Final = 1_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claimed:
-    """What a worker has claimed, where it goes, and by which clock it was due.
+    """What a worker has claimed, until when, by which clock, and where it goes.
 
     `moved`: how many were looked at, those that are held back included.
     """
 
     clock: Clock
+    until: datetime
     claims: Sequence[Claim]
     targets: Mapping[UUID, Target]
     moved: int
@@ -51,20 +52,21 @@ async def claim_due(tx: Tx, *, in_flight: Mapping[UUID, int], policy: Policy) ->
     Locks the endpoints that nobody else holds; writes `delivery`.
     """
     clock = await read_clock(tx)
-    now = clock.now()
-    given = shares(policy, await store.lanes(tx, now=now), in_flight=in_flight)
+    now, until = clock.now(), clock.now() + policy.lease
+    lanes = [lane for lane in await store.lanes(tx, now=now) if not lane.closed]
+    given = shares(policy, lanes, in_flight=in_flight)
     targets = await store.lock_targets(tx, sorted(given)) if given else {}
     if not targets:
-        return Claimed(clock=clock, claims=(), targets={}, moved=0)
+        return Claimed(clock=clock, until=until, claims=(), targets={}, moved=0)
     rows = await store.claim(
         tx,
         {endpoint_id: given[endpoint_id] for endpoint_id in targets},
         now=now,
-        until=now + policy.lease,
+        until=until,
         hold_attempts=policy.hold_attempts,
     )
     claims = [row for row in rows if row.body is not None]
-    return Claimed(clock=clock, claims=claims, targets=targets, moved=len(rows))
+    return Claimed(clock=clock, until=until, claims=claims, targets=targets, moved=len(rows))
 
 
 async def settle(tx: Tx, results: Sequence[Result], *, policy: Policy) -> None:
@@ -91,13 +93,15 @@ async def sweep(tx: Tx) -> int:
 
     Locks the endpoint, where it is still there.
     """
-    for endpoint_id in (await store.void_lanes(tx))[:1]:
-        await store.lock_health(tx, [endpoint_id])
-        voided = await store.void(tx, endpoint_id)
-        if voided < store.VOID_LIMIT:
-            await store.end_void(tx, endpoint_id)
-        return max(voided, 1)
-    return 0
+    lanes = await store.lanes(tx, now=(await read_clock(tx)).now())
+    closed = next((lane.endpoint_id for lane in lanes if lane.closed), None)
+    if closed is None:
+        return 0
+    await store.lock_health(tx, [closed])
+    voided = await store.void(tx, closed)
+    if voided < store.VOID_LIMIT:
+        await store.end_void(tx, closed)
+    return max(voided, 1)
 
 
 async def resend(tx: Tx, *, owner_id: UUID, event_id: UUID, now: datetime) -> int:

@@ -63,16 +63,30 @@ class Health:
 
 
 async def lanes(tx: Tx, *, now: datetime) -> list[Lane]:
-    """Find the endpoints to which something is due: one look into the queue each, however long."""
+    """Find the endpoints to which something is due: one look into each queue, however long.
+
+    Those that are gone or disabled, or whose past is not all void yet, come too, as `closed`.
+    """
     rows = await tx.rows(
-        _LANES
-        + """
-        SELECT e.id AS endpoint_id, e.failing_since IS NOT NULL AS failing
-        FROM lane JOIN events.endpoint AS e ON e.id = lane.endpoint_id
-        WHERE e.enabled AND e.void_before IS NULL
-            AND (e.rests_until IS NULL OR e.rests_until <= $1)
-            AND (SELECT d.next_at FROM events.delivery AS d
-                WHERE d.endpoint_id = e.id AND d.state = 'due' ORDER BY d.next_at LIMIT 1) <= $1
+        """
+        WITH RECURSIVE lane AS (
+            (SELECT d.endpoint_id FROM events.delivery AS d WHERE d.state = 'due'
+                ORDER BY d.endpoint_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT d.endpoint_id FROM events.delivery AS d
+                WHERE d.state = 'due' AND d.endpoint_id > lane.endpoint_id
+                ORDER BY d.endpoint_id LIMIT 1)
+            FROM lane WHERE lane.endpoint_id IS NOT NULL
+        )
+        SELECT lane.endpoint_id, e.failing_since IS NOT NULL AS failing,
+            e.id IS NULL OR NOT e.enabled OR e.void_before IS NOT NULL AS closed
+        FROM lane LEFT JOIN events.endpoint AS e ON e.id = lane.endpoint_id
+        WHERE lane.endpoint_id IS NOT NULL
+            AND (e.id IS NULL OR NOT e.enabled OR e.void_before IS NOT NULL
+                OR (e.rests_until IS NULL OR e.rests_until <= $1)
+                AND (SELECT d.next_at FROM events.delivery AS d
+                    WHERE d.endpoint_id = lane.endpoint_id AND d.state = 'due'
+                    ORDER BY d.next_at LIMIT 1) <= $1)
         """,
         now,
     )
@@ -237,19 +251,6 @@ async def bring_next(tx: Tx, subjects: Sequence[tuple[UUID, UUID]]) -> None:
     )
 
 
-async def void_lanes(tx: Tx) -> list[UUID]:
-    """Find endpoints, gone or disabled now or once, to which something is due all the same."""
-    rows = await tx.rows(
-        _LANES
-        + """
-        SELECT lane.endpoint_id FROM lane LEFT JOIN events.endpoint AS e ON e.id = lane.endpoint_id
-        WHERE lane.endpoint_id IS NOT NULL
-            AND (e.id IS NULL OR NOT e.enabled OR e.void_before IS NOT NULL)
-        """
-    )
-    return [row["endpoint_id"] for row in rows]
-
-
 async def void(tx: Tx, endpoint_id: UUID) -> int:
     """Void up to `VOID_LIMIT` of what is due to an endpoint and may not be sent; tells how many."""
     rows = await tx.rows(
@@ -365,17 +366,6 @@ async def attempts_page(tx: Tx, event_id: UUID, *, window: Window) -> list[Attem
     return [Attempt(**dict(row)) for row in rows]
 
 
-_LANES: Final = """
-    WITH RECURSIVE lane AS (
-        (SELECT d.endpoint_id FROM events.delivery AS d WHERE d.state = 'due'
-            ORDER BY d.endpoint_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT d.endpoint_id FROM events.delivery AS d
-            WHERE d.state = 'due' AND d.endpoint_id > lane.endpoint_id
-            ORDER BY d.endpoint_id LIMIT 1)
-        FROM lane WHERE lane.endpoint_id IS NOT NULL
-    )
-"""
 _CURSOR: Final = """
     (SELECT a.id FROM events.delivery_attempt AS a WHERE a.id = $2 AND a.event_id = $1)
 """

@@ -23,7 +23,7 @@ RETRIES: Final = (
 
 GONE: Final = 410
 MAY_ASK_FOR_REST: Final = frozenset({429, 503})
-SECONDS_DIGITS_MAX: Final = 9
+DIGITS_MAX: Final = 9
 
 State = Literal["due", "delivered", "failed", "voided"]
 
@@ -34,8 +34,9 @@ class Policy:
 
     `jitter`: by which part a delay may grow. `hold_attempts`: how many failed attempts hold back
     later events of the resource. `lease`: for how long a claim is a worker's own. `failing_after`:
-    how long an endpoint may fail without one success. `in_flight_max`: at once in all, of which
-    `reserve` are never used for endpoints that fail.
+    how long an endpoint may fail without one success. `sent_max`: on their way to an endpoint at
+    once; more are claimed, so that they are at hand when others arrive: `claimed_max` (of one that
+    fails `failing_max`), and in all `total_max`, of which `reserve` are not for those that fail.
     """
 
     retries: Sequence[timedelta] = RETRIES
@@ -44,10 +45,11 @@ class Policy:
     retry_after_max: timedelta = timedelta(hours=24)
     failing_after: timedelta = timedelta(days=3)
     lease: timedelta = timedelta(minutes=1)
-    in_flight_max: int = 512
-    reserve: int = 128
-    endpoint_in_flight_max: int = 8
-    failing_in_flight_max: int = 1
+    sent_max: int = 8
+    claimed_max: int = 32
+    failing_max: int = 1
+    total_max: int = 2_048
+    reserve: int = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +64,14 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lane:
-    """An endpoint to which something is due; `failing`: its last attempt failed."""
+    """An endpoint to which something is due.
+
+    `failing`: its last attempt failed. `closed`: what is due is to become void, not to be sent.
+    """
 
     endpoint_id: UUID
     failing: bool
+    closed: bool = False
 
 
 def succeeded(status_code: int | None) -> bool:
@@ -105,7 +111,7 @@ def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return timedelta(seconds=int(text[:SECONDS_DIGITS_MAX]))
+        return timedelta(seconds=int(text[:DIGITS_MAX]))
     try:
         until = parsedate_to_datetime(text)
     except ValueError:
@@ -117,15 +123,15 @@ def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
 def shares(
     policy: Policy, lanes: Sequence[Lane], *, in_flight: Mapping[UUID, int]
 ) -> dict[UUID, int]:
-    """Tell how many deliveries each endpoint may be given now.
+    """Tell how many deliveries may be claimed for each endpoint now, beside those in flight.
 
     Endpoints that fail come last, get few, and leave a reserve. So what is slow or dead takes its
     own places and nobody else's.
     """
-    free = policy.in_flight_max - sum(in_flight.values())
+    free = policy.total_max - sum(in_flight.values())
     given: dict[UUID, int] = {}
     for lane in sorted(lanes, key=lambda lane: lane.failing):
-        most = policy.failing_in_flight_max if lane.failing else policy.endpoint_in_flight_max
+        most = policy.failing_max if lane.failing else policy.claimed_max
         spare = free - (policy.reserve if lane.failing else 0)
         size = min(most - in_flight.get(lane.endpoint_id, 0), spare)
         if size > 0:
