@@ -1,5 +1,6 @@
 """Fixtures: one real PostgreSQL a session, one fresh database a test, checked after it."""
 
+import asyncio
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from said import never_say, said
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
+DROPS_MAX: Final = 100
 LEAKS: Final[list[str]] = []
 """Where somebody said in a log what nobody may: `said` knows it."""
 
@@ -99,7 +101,12 @@ class Server:
     async def drop(self, url: str) -> None:
         """Drop a database made by `clone`."""
         name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
-        await self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        for _ in range(DROPS_MAX):
+            try:
+                return await self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            except asyncpg.InsufficientPrivilegeError:
+                await asyncio.sleep(0.1)  # the autovacuum is in it, and is not ours to end
+        raise TimeoutError(name)
 
     async def run(self, sql: str) -> None:
         """Run one statement on the server itself."""

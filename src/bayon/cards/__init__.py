@@ -4,8 +4,9 @@ from bayon.cards import document
 from bayon.cards.accounts import OpenCardAccount, balance, open_accounts, update_account
 from bayon.cards.authorize import Authorize, response_code
 from bayon.cards.cardholders import CreateCardholder, create_cardholders, update_cardholder
+from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
-from bayon.cards.clearing import Clear
+from bayon.cards.clearing import Clear, Present
 from bayon.cards.desk import Desk
 from bayon.cards.find import (
     Filters,
@@ -31,7 +32,7 @@ from bayon.cards.issuers import (
     update_issuer,
 )
 from bayon.cards.lifecycle import CreateToken, update_card
-from bayon.cards.merchants import categories, category_of
+from bayon.cards.merchants import categories, category_of, mcc_of
 from bayon.cards.model import (
     Account,
     BadAttributes,
@@ -81,10 +82,12 @@ __all__ = [
     "CreateCardholder",
     "CreateToken",
     "Desk",
+    "Expire",
     "FeeRule",
     "Filters",
     "HolderLink",
     "ImportCard",
+    "Increment",
     "IssueCard",
     "Issuer",
     "IssuerExists",
@@ -96,6 +99,8 @@ __all__ = [
     "OpenCardAccount",
     "PanTaken",
     "Policy",
+    "Present",
+    "Reverse",
     "TokenType",
     "TokenVoid",
     "Topup",
@@ -126,6 +131,7 @@ __all__ = [
     "list_cards",
     "list_transactions",
     "look_up",
+    "mcc_of",
     "move",
     "open_accounts",
     "redeem",

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from bayon import ledger
+from bayon.cards.merchants import is_long_held
 from bayon.cards.model import Card, Decline, Fee, Kind, Merchant, Transaction
 from bayon.cards.till import Seat, new_transaction
 from bayon.cards.vault import Vault
@@ -19,6 +20,7 @@ from bayon.money import AMOUNT_MINOR_MAX, Currency
 
 PIN_TRIES_MAX: Final = 3
 HOLD_TTL: Final = timedelta(days=7)
+LONG_HOLD_TTL: Final = timedelta(days=31)
 CASH_FEE: Final = "interbank_cash_withdrawal"
 
 OF_STATUS: Final = {
@@ -160,15 +162,19 @@ def _granted(book: Book, seat: Seat, asked: Transaction, command: Authorize) -> 
 def _take(book: Book, seat: Seat, granted: Transaction) -> Transaction | Decline:
     if granted.type == "cash_withdrawal":
         return _pay_out(book, seat, granted)
+    mcc = granted.merchant.mcc if granted.merchant else None
+    expires_at = book.now + (LONG_HOLD_TTL if is_long_held(mcc) else HOLD_TTL)
     held = book.hold(
         account_id=seat.till.ledger_account_id,
         amount_minor=granted.amount_minor,
         cause_id=granted.id,
-        expires_at=book.now + HOLD_TTL,
+        expires_at=expires_at,
     )
     if isinstance(held, ledger.Decline):
         return Decline(held.value)
-    return replace(granted, status="pending", hold_id=held.id, settled_at=None)
+    return replace(
+        granted, status="pending", hold_id=held.id, settled_at=None, expires_at=expires_at
+    )
 
 
 def _pay_out(book: Book, seat: Seat, granted: Transaction) -> Transaction | Decline:

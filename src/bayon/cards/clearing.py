@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bayon import ledger
-from bayon.cards.model import BadAttributes, NotPending, Transaction
+from bayon.cards.model import Adjustment, BadAttributes, Merchant, NotPending, Transaction
 from bayon.cards.till import Seat, new_transaction
 from bayon.errors import BayonError
 from bayon.ledger import Book
@@ -22,6 +22,48 @@ class Clear:
     transaction_id: UUID
     amount_minor: int | None = None
     final: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Present:
+    """Post what was cleared without an authorisation: money taken, or given back (a refund).
+
+    It was cleared, so it is owed, whatever state the card is in and whatever is there.
+    """
+
+    issuer_id: UUID
+    card_id: UUID
+    amount_minor: int
+    adjustment: Adjustment
+    merchant: Merchant
+    occurred_at: datetime | None = None
+
+
+def present(book: Book, seat: Seat, command: Present) -> Transaction | BayonError:
+    """Post at once. Errors: `BadAttributes` (an amount, or what were then there, out of range)."""
+    made = new_transaction(
+        seat,
+        now=book.now,
+        occurred_at=command.occurred_at,
+        kind="purchase",
+        adjustment=command.adjustment,
+        amount_minor=command.amount_minor,
+        merchant_minor=command.amount_minor,
+        merchant=command.merchant,
+    )
+    sides = (seat.till.ledger_account_id, seat.till.clearing_account_id)
+    debit_id, credit_id = sides if command.adjustment == "debit" else sides[::-1]
+    moved = book.post(
+        debit_account_id=debit_id,
+        credit_account_id=credit_id,
+        amount_minor=command.amount_minor,
+        cause_id=made.id,
+        above=True,
+        occurred_at=made.occurred_at,
+    )
+    if isinstance(moved, ledger.Decline):
+        return BadAttributes.at("/amount", "is out of range")
+    return replace(made, settled_at=book.now.replace(microsecond=0))
 
 
 def clear(
@@ -52,7 +94,7 @@ def clear(
         return [_changed(pending, pending.amount_minor - amount_minor, now=book.now), part]
     settled_at = book.now.replace(microsecond=0)
     ended = _changed(pending, amount_minor, now=book.now)
-    return [replace(ended, status="settled", settled_at=settled_at)]
+    return [replace(ended, status="settled", settled_at=settled_at, expires_at=None)]
 
 
 def _part(seat: Seat, pending: Transaction, amount_minor: int, *, now: datetime) -> Transaction:

@@ -4,15 +4,17 @@ One batcher for what moves money, one for opening accounts, one for finding them
 reviews. Everything else is a transaction of its own.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
 from bayon.batch import Batcher, Reply, Request, Verb, answer_all, answer_once
-from bayon.cards import store
+from bayon.cards import store, transaction_store
 from bayon.cards.accounts import OpenCardAccount, open_accounts
 from bayon.cards.cardholders import CreateCardholder, create_cardholders
+from bayon.cards.change import Expire
 from bayon.cards.issue import IssueCard, issue_cards
 from bayon.cards.lifecycle import CreateToken, create_tokens
 from bayon.cards.model import (
@@ -26,13 +28,15 @@ from bayon.cards.model import (
 from bayon.cards.move import Move, move
 from bayon.cards.review import Policy, Reviewer
 from bayon.cards.vault import Vault
-from bayon.db import Database, Tx
+from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError
 from bayon.fetch import Fetcher
 from bayon.seal import Sealer
 from bayon.work import Worker
 
 REVIEW_POLL_S: Final = 0.2
+EXPIRY_POLL_S: Final = 0.5
+EXPIRY_LIMIT: Final = 500
 LOOKUPS_MAX: Final = 500
 
 C = TypeVar("C")
@@ -65,6 +69,7 @@ class Desk:
         self._finding: Batcher[UUID, Account | None] = Batcher(self._find, size_max=LOOKUPS_MAX)
         reviewer = Reviewer(db=db, sealer=sealer, fetcher=fetcher, policy=policy)
         self.reviews: Worker = Worker("reviews", reviewer.step, poll_s=REVIEW_POLL_S)
+        self.expiries: Worker = Worker("expiries", self._expire, poll_s=EXPIRY_POLL_S)
 
     async def move(self, request: Request[Move, Transaction]) -> Reply[Transaction]:
         """Move money, in the batch that forms. Errors: as the verb, and `KeyReused`."""
@@ -100,9 +105,9 @@ class Desk:
         return await self._once(request, create_tokens)
 
     async def work(self) -> None:
-        """Review what is due, until cancelled."""
+        """Review and expire what is due, until cancelled."""
         try:
-            await self.reviews.run()
+            await asyncio.gather(self.reviews.run(), self.expiries.run())
         finally:
             await self.fetcher.close()
 
@@ -122,6 +127,19 @@ class Desk:
             return await self.db.transaction(work)
 
         return run
+
+    async def _expire(self) -> int:
+        """Give back the holds whose time is over, together."""
+
+        async def work(tx: Tx) -> int:
+            now = (await read_clock(tx)).now()
+            due = await transaction_store.claim_expired(tx, now=now, limit=EXPIRY_LIMIT)
+            commands = [Expire(issuer_id=i, transaction_id=t) for i, t in due]
+            if commands:
+                await move(tx, commands, vault=self.vault, now=now)
+            return len(commands)
+
+        return await self.db.transaction(work)
 
     async def _find(self, account_ids: Sequence[UUID]) -> list[Account | None]:
         wanted = sorted(set(account_ids))

@@ -10,6 +10,11 @@ from typing import Final
 
 import iso18245
 
+LONG_HELD_FROM: Final = "3000"
+LONG_HELD_TO: Final = "4000"
+LONG_HELD: Final = frozenset({"4511", "7011", "7512", "7513"})
+"""Airlines, car rental and lodging: 3000 to 3999 name their brands, these the trades."""
+
 _CODE: Final = re.compile(r"[0-9]{4}")
 
 
@@ -28,6 +33,17 @@ def category_of(mcc: str) -> str | None:
         return _named(iso18245.get_mcc(mcc))
     except (iso18245.MCCNotFound, iso18245.InvalidMCC):
         return None
+
+
+def is_long_held(mcc: str | None) -> bool:
+    """Tell whether a merchant clears late: an airline, a hotel, who lets cars."""
+    return mcc is not None and (mcc in LONG_HELD or LONG_HELD_FROM <= mcc < LONG_HELD_TO)
+
+
+def mcc_of(category: str) -> str | None:
+    """Find the first code of a category's name."""
+    codes = (mcc.mcc for mcc in iso18245.get_all_mccs() if _named(mcc) == category)
+    return next(codes, None)
 
 
 def _named(mcc: iso18245.MCC) -> str:

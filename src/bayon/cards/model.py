@@ -212,12 +212,13 @@ class ManagementToken:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merchant:
-    """Where a card was used; `category` is a name, `country` two letters."""
+    """Where a card was used; `category` is the name of `mcc`, `country` two letters."""
 
     name: str
     city: str
     country: str
     category: str | None
+    mcc: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,3 +259,4 @@ class Transaction:
     settled_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    expires_at: datetime | None = None

@@ -13,7 +13,8 @@ from uuid import UUID
 from bayon import ledger
 from bayon.cards import transaction_store as store
 from bayon.cards.authorize import Authorize, authorize
-from bayon.cards.clearing import Clear, clear
+from bayon.cards.change import Expire, Increment, Reverse, expire, increment, reverse
+from bayon.cards.clearing import Clear, Present, clear, present
 from bayon.cards.model import (
     Card,
     CardAccountNotFound,
@@ -29,7 +30,9 @@ from bayon.db import Tx
 from bayon.errors import BayonError
 from bayon.ledger import Book
 
-Move = Authorize | Clear | Topup
+OfCard = Authorize | Present
+OfTransaction = Clear | Expire | Increment | Reverse
+Move = OfCard | OfTransaction | Topup
 
 
 @dataclass(kw_only=True, slots=True)
@@ -50,7 +53,7 @@ class _Loaded:
 async def move(
     tx: Tx, commands: Sequence[Move], /, *, vault: Vault, now: datetime
 ) -> list[Transaction | BayonError]:
-    """Authorise, clear and top up, each command once, in order.
+    """Do whatever moves money on cards' accounts, each command once, in order.
 
     Locks transactions, then cards, then holds, then balances, each by id. Writes them, the
     transactions and an event of each. Errors: `CardNotFound`, `CardAccountNotFound` and
@@ -64,8 +67,8 @@ async def move(
 
 
 async def _load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime) -> _Loaded:
-    transaction_ids = sorted({c.transaction_id for c in commands if isinstance(c, Clear)})
-    card_ids = sorted({c.card_id for c in commands if isinstance(c, Authorize)})
+    transaction_ids = sorted({c.transaction_id for c in commands if isinstance(c, OfTransaction)})
+    card_ids = sorted({c.card_id for c in commands if isinstance(c, OfCard)})
     account_ids = sorted({c.account_id for c in commands if isinstance(c, Topup)})
     transactions = await store.lock_transactions(tx, transaction_ids) if transaction_ids else {}
     by_card = await store.lock_cards(tx, card_ids) if card_ids else {}
@@ -97,19 +100,46 @@ def _sides(seat: Seat) -> tuple[UUID, ...]:
 
 
 def _decide(loaded: _Loaded, command: Move) -> Transaction | BayonError:
+    if isinstance(command, Topup):
+        return _top_up(loaded, command)
+    if isinstance(command, OfCard):
+        seat = loaded.by_card.get(command.card_id)
+        if seat is None or seat.issuer_id != command.issuer_id:
+            return CardNotFound()
+        return _of_card(loaded, seat, command)
+    seat, transaction = loaded.transactions.get(command.transaction_id, (None, None))
+    if seat is None or transaction is None or seat.issuer_id != command.issuer_id:
+        return TransactionNotFound()
+    return _of_transaction(loaded, seat, transaction, command)
+
+
+def _of_card(loaded: _Loaded, seat: Seat, command: OfCard) -> Transaction | BayonError:
+    if isinstance(command, Authorize):
+        return _authorize(loaded, seat, command)
+    presented = present(loaded.book, seat, command)
+    if isinstance(presented, Transaction):
+        _made(loaded, presented, "transaction.created")
+    return presented
+
+
+def _of_transaction(
+    loaded: _Loaded, seat: Seat, transaction: Transaction, command: OfTransaction
+) -> Transaction | BayonError:
     match command:
-        case Authorize():
-            return _authorize(loaded, command)
         case Clear():
-            return _clear(loaded, command)
-        case Topup():
-            return _top_up(loaded, command)
+            return _clear(loaded, seat, transaction, command)
+        case Increment():
+            return _increment(loaded, seat, transaction, command)
+        case Reverse():
+            changed = reverse(loaded.book, seat, transaction, command)
+        case Expire():
+            changed = expire(loaded.book, transaction)
+    if isinstance(changed, Transaction):
+        _changed(loaded, seat, changed)
+    return changed
 
 
-def _authorize(loaded: _Loaded, command: Authorize) -> Transaction | BayonError:
-    seat = loaded.by_card.get(command.card_id)
-    if seat is None or seat.issuer_id != command.issuer_id:
-        return CardNotFound()
+def _authorize(loaded: _Loaded, seat: Seat, command: Authorize) -> Transaction:
     card, transaction = authorize(loaded.book, seat, command, vault=loaded.vault)
     if card is not seat.card:
         loaded.cards[card.id] = card
@@ -119,20 +149,37 @@ def _authorize(loaded: _Loaded, command: Authorize) -> Transaction | BayonError:
     return transaction
 
 
-def _clear(loaded: _Loaded, command: Clear) -> Transaction | BayonError:
-    seat, pending = loaded.transactions.get(command.transaction_id, (None, None))
-    if seat is None or pending is None or seat.issuer_id != command.issuer_id:
-        return TransactionNotFound()
+def _clear(
+    loaded: _Loaded, seat: Seat, pending: Transaction, command: Clear
+) -> Transaction | BayonError:
     cleared = clear(loaded.book, seat, pending, command)
     if isinstance(cleared, BayonError):
         return cleared
-    changed = cleared[0]
-    loaded.changed[changed.id] = changed
-    loaded.transactions[changed.id] = (seat, changed)
-    loaded.told.append(("transaction.updated", changed))
+    _changed(loaded, seat, cleared[0])
     for part in cleared[1:]:
         _made(loaded, part, "transaction.created")
     return cleared[-1]
+
+
+def _increment(
+    loaded: _Loaded, seat: Seat, pending: Transaction, command: Increment
+) -> Transaction | BayonError:
+    incremented = increment(loaded.book, seat, pending, command)
+    if isinstance(incremented, BayonError):
+        return incremented
+    transaction, approved = incremented
+    if approved:
+        _changed(loaded, seat, transaction)
+    else:
+        _made(loaded, transaction, "transaction.declined")
+    return transaction
+
+
+def _changed(loaded: _Loaded, seat: Seat, transaction: Transaction) -> None:
+    """Note how a locked transaction is now: the next command of the batch sees it so."""
+    loaded.changed[transaction.id] = transaction
+    loaded.transactions[transaction.id] = (seat, transaction)
+    loaded.told.append(("transaction.updated", transaction))
 
 
 def _top_up(loaded: _Loaded, command: Topup) -> Transaction | BayonError:

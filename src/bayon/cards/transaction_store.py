@@ -1,7 +1,7 @@
 """Every statement that moves, shows or checks cards' transactions, of the schema `cards`."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from bayon.money import Currency
 _TRANSACTION: Final = """ t.id, t.issuer_id, t.account_id, t.card_id, t.number, t.type, t.status,
     t.balance_adjustment_type, t.currency, t.amount_minor, t.transaction_currency,
     t.transaction_amount_minor, t.fees, t.merchant, t.funding_source, t.decline_reason, t.hold_id,
-    t.occurred_at, t.settled_at, t.created_at, t.updated_at """
+    t.occurred_at, t.settled_at, t.created_at, t.updated_at, t.expires_at """
 
 LATE_AFTER: Final = timedelta(hours=1)
 """What was written so long after it happened is late: a list by time finds it by its own index."""
@@ -139,22 +139,24 @@ async def insert_transactions(tx: Tx, transactions: Sequence[Transaction]) -> No
             INSERT INTO cards.transaction (seq, late, id, issuer_id, account_id, card_id, number,
                 type, status, balance_adjustment_type, currency, amount_minor,
                 transaction_currency, transaction_amount_minor, fees, merchant, funding_source,
-                decline_reason, hold_id, occurred_at, settled_at, created_at, updated_at)
+                decline_reason, hold_id, occurred_at, settled_at, created_at, updated_at,
+                expires_at)
             SELECT counted.before + new.place,
                 new.created_at - new.occurred_at > $4::interval, new.id, new.issuer_id,
                 new.account_id, new.card_id, new.number, new.type, new.status,
                 new.balance_adjustment_type, new.currency, new.amount_minor,
                 new.transaction_currency, new.transaction_amount_minor, new.fees, new.merchant,
                 new.funding_source, new.decline_reason, new.hold_id, new.occurred_at,
-                new.settled_at, new.created_at, new.updated_at
+                new.settled_at, new.created_at, new.updated_at, new.expires_at
             FROM unnest($3::bigint[], $5::uuid[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[],
                 $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[],
                 $16::bigint[], $17::json[], $18::json[], $19::text[], $20::text[], $21::uuid[],
-                $22::timestamptz[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[])
+                $22::timestamptz[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[],
+                $26::timestamptz[])
                 AS new (place, id, issuer_id, account_id, card_id, number, type, status,
                 balance_adjustment_type, currency, amount_minor, transaction_currency,
                 transaction_amount_minor, fees, merchant, funding_source, decline_reason, hold_id,
-                occurred_at, settled_at, created_at, updated_at)
+                occurred_at, settled_at, created_at, updated_at, expires_at)
             JOIN counted ON counted.issuer_id = new.issuer_id
             """,
             new.owner_ids,
@@ -174,20 +176,38 @@ async def update_transactions(tx: Tx, transactions: Sequence[Transaction]) -> No
         UPDATE cards.transaction AS t
         SET status = d.status, amount_minor = d.amount_minor,
             transaction_amount_minor = d.transaction_amount_minor, settled_at = d.settled_at,
-            updated_at = d.updated_at
+            updated_at = d.updated_at, expires_at = d.expires_at
         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[],
-            $6::timestamptz[])
-            AS d (id, status, amount_minor, transaction_amount_minor, settled_at, updated_at)
+            $6::timestamptz[], $7::timestamptz[])
+            AS d (id, status, amount_minor, transaction_amount_minor, settled_at, updated_at,
+            expires_at)
         WHERE t.id = d.id
         """,
         *(
             [getattr(each, name) for each in transactions]
             for name in (
                 *("id", "status", "amount_minor", "transaction_amount_minor"),
-                *("settled_at", "updated_at"),
+                *("settled_at", "updated_at", "expires_at"),
             )
         ),
     )
+
+
+async def claim_expired(tx: Tx, *, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
+    """Lock pending transactions whose time is over, the oldest first; skips those locked.
+
+    Returns the issuer and the transaction of each.
+    """
+    rows = await tx.rows(
+        """
+        SELECT t.issuer_id, t.id FROM cards.transaction AS t
+        WHERE t.status = 'pending' AND t.expires_at <= $1
+        ORDER BY t.expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        """,
+        now,
+        limit,
+    )
+    return [(row["issuer_id"], row["id"]) for row in rows]
 
 
 async def find_transactions(

@@ -66,10 +66,12 @@ class Book:
         credit_account_id: UUID,
         amount_minor: int,
         cause_id: UUID,
+        above: bool = False,
         occurred_at: datetime | None = None,
     ) -> Transfer | Decline:
         """Move an amount from the debit to the credit account.
 
+        `above` lets it exceed what is available: what the network has cleared is owed.
         Declines: account_not_found, accounts_must_differ, currency_mismatch, amount_out_of_range
         (the amount, or what a customer would then have), insufficient_funds (a customer's available
         balance is below the amount).
@@ -78,7 +80,10 @@ class Book:
         if decline is not None:
             return decline
         debit = self.lines[debit_account_id]
-        if debit.account.kind == "customer" and debit.available_minor < amount_minor:
+        lacking_minor = 0
+        if debit.account.kind == "customer":
+            lacking_minor = max(0, amount_minor - max(0, debit.available_minor))
+        if lacking_minor and not above:
             return Decline.INSUFFICIENT_FUNDS
         return self._move(
             debit_id=debit_account_id,
@@ -86,6 +91,7 @@ class Book:
             amount_minor=amount_minor,
             cause_id=cause_id,
             hold_id=None,
+            above_minor=lacking_minor,
             occurred_at=occurred_at,
         )
 
@@ -123,6 +129,30 @@ class Book:
         self.holds[hold.id] = hold
         self.holds_placed.add(hold.id)
         return hold
+
+    def increase(self, *, hold_id: UUID, amount_minor: int) -> Hold | Decline:
+        """Reserve more under a hold.
+
+        Declines: hold_not_found, hold_not_open, amount_out_of_range, insufficient_funds.
+        """
+        hold = self.holds.get(hold_id)
+        if hold is None:
+            return Decline.HOLD_NOT_FOUND
+        if hold.state != "open":
+            return Decline.HOLD_NOT_OPEN
+        if amount_minor <= 0 or hold.amount_minor + amount_minor > AMOUNT_MINOR_MAX:
+            return Decline.AMOUNT_OUT_OF_RANGE
+        line = self.lines[hold.account_id]
+        if line.available_minor < amount_minor:
+            return Decline.INSUFFICIENT_FUNDS
+        line.held_delta_minor += amount_minor
+        return self._changed(
+            replace(
+                hold,
+                amount_minor=hold.amount_minor + amount_minor,
+                open_minor=hold.open_minor + amount_minor,
+            )
+        )
 
     def capture(
         self,
@@ -241,6 +271,9 @@ class Book:
         open_minor = hold.open_minor - amount_minor
         changed = replace(hold, open_minor=open_minor, state="open" if open_minor else state)
         self.lines[hold.account_id].held_delta_minor -= amount_minor
-        self.holds[hold.id] = changed
+        return self._changed(changed)
+
+    def _changed(self, hold: Hold) -> Hold:
+        self.holds[hold.id] = hold
         self.holds_changed.add(hold.id)
-        return changed
+        return hold

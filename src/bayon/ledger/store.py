@@ -214,11 +214,14 @@ async def update_holds(tx: Tx, holds: Sequence[Hold]) -> None:
     """Write how holds stand now; they are locked."""
     await tx.run(
         """
-        UPDATE ledger.hold AS h SET open_minor = d.open_minor, state = d.state
-        FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS d (id, open_minor, state)
+        UPDATE ledger.hold AS h
+        SET amount_minor = d.amount_minor, open_minor = d.open_minor, state = d.state
+        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])
+            AS d (id, amount_minor, open_minor, state)
         WHERE h.id = d.id
         """,
         [hold.id for hold in holds],
+        [hold.amount_minor for hold in holds],
         [hold.open_minor for hold in holds],
         [hold.state for hold in holds],
     )
