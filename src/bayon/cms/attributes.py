@@ -33,6 +33,7 @@ _DATE: Final = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _NUMBER: Final = re.compile(r"[0-9]{6}")
 _DIGITS: Final = re.compile(r"[0-9]+")
+_BETWEEN_DIGITS: Final = re.compile(r"[\s().-]")
 
 T = TypeVar("T")
 Check = Callable[[object], T]
@@ -64,13 +65,17 @@ class Reading:
         value = members.get(name)
         return None if value is None else self._check(check, value, pointer)
 
+    def given(self, name: str) -> object:
+        """Tell an attribute as it came; None where it did not."""
+        return self._members["attributes"].get(name)
+
     def has(self, name: str, *, within: str = "") -> bool:
         """Tell whether an attribute is there at all, null or not."""
         return name in self._place(name, within)[0]
 
     def has_object(self, name: str) -> bool:
         """Tell whether an attribute is an object, in which others are looked for."""
-        return isinstance(self._members["attributes"].get(name), dict)
+        return isinstance(self.given(name), dict)
 
     def related(self, name: str) -> UUID | None:
         """Take the id of a relationship to one resource that must be there.
@@ -86,7 +91,7 @@ class Reading:
         if not linkage:
             self.fail(f"{pointer}/data", "must be filled")
             return None
-        if linkage.get("type") not in {name, f"{name}s"}:
+        if linkage.get("type") not in (name, f"{name}s"):  # of any kind, a list too
             self.fail(f"{pointer}/data/type", f"must be equal to {name}")
         if not isinstance(linkage.get("id"), str):
             self.fail(f"{pointer}/data/id", "must be a string")
@@ -112,18 +117,19 @@ class Reading:
         try:
             return check(value)
         except Wrong as error:
-            self.fail(pointer + error.below, str(error))
+            for where, title in error.titles.items():
+                self.fail(pointer + where, title)
         except ValueError as error:
             self.fail(pointer, str(error))
         return None
 
 
 class Wrong(ValueError):
-    """What is wrong lies below the value: at `below`, a pointer from there on."""
+    """What is wrong lies below the value: titles by where, a pointer from there on."""
 
-    def __init__(self, title: str, *, below: str) -> None:
-        super().__init__(title)
-        self.below: str = below
+    def __init__(self, titles: Mapping[str, str]) -> None:
+        super().__init__(*titles.values())
+        self.titles: Mapping[str, str] = titles
 
 
 def uuid_or_nobody(text: str) -> UUID:
@@ -174,19 +180,27 @@ def account_number(value: object) -> str:
     return value
 
 
+def whole(value: object) -> int:
+    """Take a whole number, with a decimal point or without: JSON has one kind of numbers."""
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise ValueError("must be an integer")  # noqa: TRY004 - a title, not a fault of ours
+    return number
+
+
 def amount(value: object) -> int:
     """Take an amount: minor units, at least one."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError("must be an integer")  # noqa: TRY004 - a title, not a fault of ours
-    if not 0 < value <= AMOUNT_MINOR_MAX:
+    amount_minor = whole(value)
+    if not 0 < amount_minor <= AMOUNT_MINOR_MAX:
         raise ValueError(f"must be from 1 to {AMOUNT_MINOR_MAX}")
-    return value
+    return amount_minor
 
 
 def phone_number(value: object) -> str:
     """Take a phone number in any usual form; E.164 without its plus. Cambodia, if it says none."""
     given = text(value, length_max=40)
-    forms = [given, f"+{given}"] if _DIGITS.fullmatch(given) else [given]
+    bare = _BETWEEN_DIGITS.sub("", given)
+    forms = [given, f"+{bare.removeprefix('00')}"] if _DIGITS.fullmatch(bare) else [given]
     for form in forms:
         try:
             number = phonenumbers.parse(form, REGION)
@@ -222,8 +236,9 @@ def date_of_birth(value: object) -> date:
 
 def instant(value: object) -> datetime:
     """Take an instant in ISO 8601; UTC, if it says none."""
+    given = text(value).replace(" ", "+")
     try:
-        at = datetime.fromisoformat(text(value).replace(" ", "+"))
+        at = datetime.fromisoformat(given)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("must be a date/time in ISO 8601") from None
@@ -260,14 +275,20 @@ def pairs(value: object) -> Mapping[str, object]:
     given = cast("Mapping[str, object]", value)
     if len(given) > KEYS_MAX:
         raise ValueError(f"must have at most {KEYS_MAX} keys")
-    for key, each in given.items():
-        _judge_pair(key, each)
+    titles = {below(key): title for key, each in given.items() if (title := _wrong(key, each))}
+    if titles:
+        raise Wrong(titles)
     return given
 
 
 def new_pairs(value: object) -> Mapping[str, object]:
     """Take key-value pairs of something new: nothing is there that a null could remove."""
     return {key: each for key, each in pairs(value).items() if each is not None}
+
+
+def below(key: str) -> str:
+    """Point at a key of an object, from there on."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def object_of(value: object) -> Mapping[str, object]:
@@ -277,16 +298,17 @@ def object_of(value: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value)
 
 
-def _judge_pair(key: str, value: object) -> None:
-    below = "/" + key.replace("~", "~0").replace("/", "~1")
+def _wrong(key: str, value: object) -> str | None:
+    """Say what is wrong with a pair, if anything is."""
     if not 0 < len(key) <= KEY_LENGTH_MAX:
-        raise ValueError(f"must have keys of 1 to {KEY_LENGTH_MAX} characters")
+        return f"must have a key of 1 to {KEY_LENGTH_MAX} characters"
     if value is not None and not isinstance(value, str | int | float):
-        raise Wrong("must be a string, a number or a boolean", below=below)
+        return "must be a string, a number or a boolean"
     if "\x00" in key or "\x00" in str(value):
-        raise Wrong("must not have a null character", below=below)
+        return "must not have a null character"
     if len(str(value)) > VALUE_LENGTH_MAX:
-        raise Wrong(f"must have at most {VALUE_LENGTH_MAX} characters", below=below)
+        return f"must have at most {VALUE_LENGTH_MAX} characters"
+    return None
 
 
 def _object_or_none(value: object) -> Mapping[str, object]:

@@ -192,12 +192,20 @@ class Cardholders:
         """Change a cardholder."""
         reading = reading_of(call, resource_id=call.path["id"])
         changes = self._changes(reading)
+        given = reading.given("phone_number")
         cardholder_id, issuer_id = id_of(call), issuer_of(call)
 
         async def work(tx: Tx) -> Cardholder:
             now = (await read_clock(tx)).now()
+            left = dict(changes)
+            if left.get("phone_number", given) != given:
+                # Digits that say no country, read as Cambodia's. As we show it, it stays.
+                before = await cards.find_cardholder(
+                    tx, issuer_id=issuer_id, cardholder_id=cardholder_id
+                )
+                left |= {"phone_number": given} if given == before.phone_number else {}
             return await cards.update_cardholder(
-                tx, issuer_id=issuer_id, cardholder_id=cardholder_id, changes=changes, now=now
+                tx, issuer_id=issuer_id, cardholder_id=cardholder_id, changes=left, now=now
             )
 
         cardholder = await self.desk.db.transaction(work)

@@ -1,9 +1,9 @@
 """The issuer itself: its name, its BIN, what it takes for what. An extension of ours: design 13."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from decimal import Decimal
+from typing import Final, cast
 
 from bayon import cards
 from bayon.cards import FEES, Desk, FeeRule, Issuer
@@ -102,6 +102,8 @@ class Issuers:
         reading.finish()
 
         async def work(tx: Tx) -> Issuer:
+            if name is None and fees is None:
+                return await cards.find_issuer(tx, issuer_id=issuer_id)
             now = (await read_clock(tx)).now()
             return await cards.update_issuer(tx, issuer_id=issuer_id, name=name, fees=fees, now=now)
 
@@ -114,33 +116,46 @@ def _name(value: object) -> str:
 
 def _fees(value: object) -> Mapping[str, FeeRule | None]:
     given = attributes.object_of(value)
-    if unknown := sorted(given.keys() - set(FEES)):
-        raise ValueError(f"must be of: {', '.join(FEES)}; there is no {unknown[0]}")
-    return {name: None if rule is None else _rule(name, rule) for name, rule in given.items()}
+    titles = {below: title for name, rule in given.items() for below, title in _wrong(name, rule)}
+    if titles:
+        raise attributes.Wrong(titles)
+    return {name: None if rule is None else _rule(rule) for name, rule in given.items()}
 
 
-def _rule(name: str, value: object) -> FeeRule:
-    try:
-        rule: Mapping[str, Any] = attributes.object_of(value)
-        return FeeRule(
-            flat_minor=_flat(rule.get("flat", 0)), basis_points=_points(rule.get("percent", 0))
-        )
-    except ValueError as error:
-        raise attributes.Wrong(str(error), below=f"/{name}") from None
+def _wrong(name: str, rule: object) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with a fee, and where."""
+    if name not in FEES:
+        yield attributes.below(name), f"must be one of: {', '.join(FEES)}"
+    elif rule is not None and not isinstance(rule, dict):
+        yield f"/{name}", "must be an object"
+    elif rule is not None:
+        members = cast("Mapping[str, object]", rule)
+        for member, check in (("flat", _flat), ("percent", _points)):
+            try:
+                check(members.get(member, 0))
+            except ValueError as error:
+                yield f"/{name}/{member}", str(error)
+
+
+def _rule(value: object) -> FeeRule:
+    rule = cast("Mapping[str, object]", value)
+    return FeeRule(
+        flat_minor=_flat(rule.get("flat", 0)), basis_points=_points(rule.get("percent", 0))
+    )
 
 
 def _flat(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= AMOUNT_MINOR_MAX:
-        raise ValueError("must have a flat amount in minor units")
-    return value
+    flat_minor = attributes.whole(value)
+    if not 0 <= flat_minor <= AMOUNT_MINOR_MAX:
+        raise ValueError(f"must be from 0 to {AMOUNT_MINOR_MAX}")
+    return flat_minor
 
 
 def _points(value: object) -> int:
     """Read a percentage of at most two decimals as hundredths."""
-    try:
-        points = Decimal(str(value)) * BASIS_POINTS
-    except InvalidOperation:
-        points = Decimal(-1)
-    if isinstance(value, bool) or not 0 <= points <= BASIS_POINTS**2 or points % 1:
-        raise ValueError("must have a percent from 0 to 100, to two decimals")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - a title, not a fault of ours
+    points = Decimal(str(value)) * BASIS_POINTS
+    if not 0 <= points <= BASIS_POINTS**2 or points % 1:
+        raise ValueError("must be from 0 to 100, to two decimals")
     return int(points)
