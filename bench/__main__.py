@@ -1,9 +1,10 @@
 """`make bench`: measure, print a table, say plainly which goal is missed.
 
-    python -m bench [--quick] [--only NAME ...] [--big N]
+    python -m bench [--quick] [--only NAME ...] [--big N | --big-cards N]
 
 A leg takes `BENCH_SECONDS` (4; with --quick 1). `--big N` fills N payments and compares the status
-by MD5 and the participant's list with 10 thousand, instead of all else.
+by MD5 and the participant's list with 10 thousand, instead of all else; `--big-cards N` does so
+with N accounts, card transactions and events (to a million), against the constant route as well.
 """
 
 import argparse
@@ -22,12 +23,13 @@ from bayon.db import Database
 from bayon.postgres import EmbeddedPostgres
 from bench import server
 from bench.big import big
+from bench.cards import big_cards, card_management
 from bench.figures import Figure, table
 from bench.machine import machine
 from bench.measure import Bench, checks, engine, latencies, payments
 from bench.world import make_world
 
-PARTS: Final = ("static", "dynamic", "check", "latency", "engine")
+PARTS: Final = ("static", "dynamic", "check", "latency", "engine", "cards")
 
 
 async def run(parts: list[str], *, seconds: float, folder: Path) -> None:
@@ -52,6 +54,10 @@ async def _measure(bench: Bench, part: str) -> list[Figure]:
             figures = await checks(bench)
         case "latency":
             figures = await latencies(bench)
+        case "cards":
+            figures = await card_management(
+                bench.folder, bench.ready, bench.db, seconds=bench.seconds / 2
+            )
         case _:
             figures = await engine(bench)
     print(*(line for figure in figures for line in figure.lines()), sep="\n", flush=True)
@@ -64,6 +70,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="legs of a second: about a minute")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts alone")
     parser.add_argument("--big", type=int, metavar="N", help="compare N payments with 10,000")
+    parser.add_argument("--big-cards", type=int, metavar="N", help="the same of card management")
     parser.add_argument("--keep", type=Path, help="a folder to work in, and to leave as it is")
     args = parser.parse_args()
     seconds = float(os.environ.get("BENCH_SECONDS", "1" if args.quick else "4"))
@@ -73,6 +80,8 @@ def main() -> None:
         try:
             if args.big:
                 runner.run(big(args.big, seconds=seconds, folder=folder))
+            elif args.big_cards:
+                runner.run(big_cards(args.big_cards, seconds=seconds, folder=folder))
             else:
                 parts = [part for part in PARTS if part in (args.only or PARTS)]
                 runner.run(run(parts, seconds=seconds, folder=folder))

@@ -96,14 +96,14 @@ class Side:
             seconds=seconds,
             requests=requests,
         )
-        return (await server.load(self.folder / "load", wanted)).per_s
+        return (await server.load(self.folder / "load", wanted, pid=self.ready.pid)).per_s
 
 
 async def big(count: int, *, seconds: float, folder: Path) -> None:
     """Fill both, ask both, print the table."""
     count = -(-count // CHUNK) * CHUNK
     async with server.dev(folder / "data") as ready:
-        small_url = await _another(ready.database_url)
+        small_url = await another(ready.database_url)
         async with server.dev(folder / "small", database_url=small_url) as small_ready:
             large = await _side(ready, count, folder)
             small = await _side(small_ready, SMALL, folder)
@@ -127,7 +127,7 @@ async def _compare(large: Side, small: Side, *, seconds: float) -> list[Figure]:
     return figures
 
 
-async def _another(url: str) -> str:
+async def another(url: str) -> str:
     """Make a second database on the same server."""
     connection = await asyncpg.connect(url.replace("bayon@/bayon", "postgres@/postgres"))
     await connection.execute("CREATE DATABASE small OWNER bayon")
@@ -144,7 +144,7 @@ async def _side(ready: Ready, count: int, folder: Path) -> Side:
         size = min(CHUNK, count + 1 - first)
         await db.transaction(lambda tx, f=first, s=size: _fill(tx, world, payers, f, s))
     print(f"{count:,} payments written in {time.monotonic() - started:.0f} s", flush=True)
-    await _vacuum(ready.database_url)
+    await vacuum(ready.database_url)
     if count <= CHECKED_MAX:
         findings = await db.transaction(check, isolation="repeatable_read")
         print(f"bayon check at {count:,}: {findings or 'all invariants hold'}", flush=True)
@@ -152,7 +152,7 @@ async def _side(ready: Ready, count: int, folder: Path) -> Side:
     return Side(ready=ready, world=world, count=count, folder=folder)
 
 
-async def _vacuum(url: str) -> None:
+async def vacuum(url: str) -> None:
     """Leave nothing for autovacuum to do while we measure."""
     connection = await asyncpg.connect(url.replace("bayon@", "postgres@"))
     await connection.execute("VACUUM ANALYZE")

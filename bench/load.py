@@ -48,6 +48,8 @@ class Loaded(msgspec.Struct):
     p50_ms: float
     p99_ms: float
     cpu_share: float
+    answers: int
+    """All right answers, also those before the measured time and after it."""
     failure: str = ""
     server_us: float = 0.0
     """Processor time of the server's own process for one answer: says most on a busy machine."""
@@ -109,6 +111,7 @@ class Run:
         self._ended_at: float = 0.0
         self._closing: bool = False
         self._latencies: list[float] = []
+        self._answers: int = 0
         self._failed: int = 0
         self._failure: str = ""
 
@@ -132,11 +135,13 @@ class Run:
     def answered(self, connection: Connection, got: bytes) -> None:
         """Judge an answer, and ask the next thing."""
         now = time.perf_counter()
-        if not got.startswith(b"HTTP/1.1 200") or connection.expected not in got:
+        if not got.startswith(b"HTTP/1.1 20") or connection.expected not in got:
             self._failed += 1
             self._failure = self._failure or got.decode(errors="replace")
-        elif self._from <= now <= self._until:
-            self._latencies.append(now - connection.asked_at)
+        else:
+            self._answers += 1
+            if self._from <= now <= self._until:
+                self._latencies.append(now - connection.asked_at)
         if self._due:
             self._send(connection, self._due.popleft())
         elif self._load.rate_per_s or now > self._until:
@@ -196,6 +201,7 @@ class Run:
         return Loaded(
             done=len(ordered),
             failed=self._failed,
+            answers=self._answers,
             seconds=max(self._ended_at - self._from, 0.001),
             p50_ms=_percentile_ms(ordered, 0.50),
             p99_ms=_percentile_ms(ordered, 0.99),

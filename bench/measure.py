@@ -57,12 +57,7 @@ class Bench:
             once=once,
             rate_per_s=rate_per_s,
         )
-        before_s = server.cpu_s([asked.pid])
-        loaded = await server.load(self.folder / "load", wanted)
-        used_s = server.cpu_s([asked.pid]) - before_s
-        answers = loaded.per_s * (loaded.seconds + WARM_S)
-        loaded.server_us = used_s / answers * 1e6
-        return loaded
+        return await server.load(self.folder / "load", wanted, pid=asked.pid)
 
     async def checkpoint(self) -> None:
         """Begin a measurement with clean pages, whoever dirtied them."""
@@ -122,7 +117,9 @@ async def checks(bench: Bench) -> list[Figure]:
     }
     token = bench.ready.bakong_token
     constant_requests = [(asked, b"{") for asked, _ in requests]
-    async with server.constant(bench.folder, token=token, answer=answer) as constant:
+    async with server.constant(
+        bench.folder, operation="check_transaction_by_md5", token=token, answer=answer
+    ) as constant:
         for _ in range(ROUNDS):
             for n, figure in figures.items():
                 ours = await bench.load(requests, n)

@@ -62,11 +62,14 @@ async def dev(data_dir: Path, *, database_url: str | None = None) -> AsyncGenera
 
 
 @asynccontextmanager
-async def constant(folder: Path, *, token: str, answer: bytes) -> AsyncGenerator[Ready]:
+async def constant(
+    folder: Path, *, operation: str, token: str, answer: bytes
+) -> AsyncGenerator[Ready]:
     """Run the constant route; it answers this to whoever bears the token."""
     file = folder / "answer"
     file.write_bytes(answer)
-    command = ["-m", "bench.constant", f"--answer={file}"]
+    (folder / "constant.json").unlink(missing_ok=True)  # of one that ran before
+    command = ["-m", "bench.constant", f"--operation={operation}", f"--answer={file}"]
     async with _running(command, folder / "constant.json", {"BENCH_TOKEN": token}) as ready:
         yield ready
 
@@ -93,8 +96,12 @@ async def _running(
         await asyncio.to_thread(process.wait, STOP_S_MAX)
 
 
-async def load(file: Path, wanted: Load) -> Loaded:
-    """Run the load generator in a process of its own. A wrong answer is an error."""
+async def load(file: Path, wanted: Load, *, pid: int) -> Loaded:
+    """Run the load generator in a process of its own. A wrong answer is an error.
+
+    `pid` is the server's, whose processor time is told.
+    """
+    before_s = cpu_s([pid])
     file.write_bytes(msgspec.msgpack.encode(wanted))  # noqa: ASYNC240 - before anything is timed
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.load", str(file)), stdout=asyncio.subprocess.PIPE
@@ -103,6 +110,7 @@ async def load(file: Path, wanted: Load) -> Loaded:
     loaded = msgspec.json.decode(output, type=Loaded)
     if loaded.failed or not loaded.done:
         raise RuntimeError(f"{loaded.failed} wrong answers, {loaded.done} right: {loaded.failure}")
+    loaded.server_us = (cpu_s([pid]) - before_s) / loaded.answers * 1e6
     return loaded
 
 
