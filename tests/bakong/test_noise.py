@@ -1,4 +1,8 @@
-"""Noise: whatever is sent to whichever operation, the answer is an envelope and below 500."""
+"""Noise: whatever is sent to whichever operation, the answer is an envelope and below 500.
+
+Card management has a dialect of its own: noise for it is made from its schemas, in
+`web/test_contract.py`.
+"""
 
 import json
 import random
@@ -55,11 +59,18 @@ async def test_noise_is_answered_below_500_and_what_is_refused_writes_nothing(
 ) -> None:
     dice = random.Random(seed)  # noqa: S311 - noise, no secret
     described = (await town.get("/openapi.json")).json()["paths"]
-    operations = [(p, m, o) for p, methods in described.items() for m, o in methods.items()]
+    operations = [
+        (path, method, operation)
+        for path, methods in described.items()
+        for method, operation in methods.items()
+        if operation["tags"] != ["Card management"]
+    ]
     assert len(operations) > 20
     for path, method, operation in operations * 12:
-        filled = path.replace("{account_id}", dice.choice(["dave@devb", "x", "%00", "%E1%9E%80"]))
+        name = dice.choice(["dave@devb", "x", "%00", "%E1%9E%80"])
+        filled = path.replace("{account_id}", name).replace("{id}", name)
         token = town.bank_token if path.startswith("/participant") else town.integrator_token
+        token = town.cms_token if path.startswith("/sandbox") else token
         content = b""
         if method == "post":
             content = json.dumps(body_like(operation, dice)).encode()
