@@ -1,7 +1,5 @@
 """The pages in a real browser, against a sandbox started as `bayon dev`: seen, scanned, clicked."""
 
-import os
-import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from io import BytesIO
 from typing import Any, Final, cast
@@ -15,25 +13,14 @@ from playwright.async_api import (
     ConsoleMessage,
     Page,
     Route,
-    async_playwright,
     expect,
 )
 
 from bayon.pages.page import ICON
 from links import PHONE, SOURCE, fresh_qr
+from pages.screen import REQUIRED, launched
 from running import Dev
 
-REQUIRED: Final = os.environ.get("BAYON_REQUIRE_ALL") == "1"
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1280, "height": 860}}
 HANDSET: Final[dict[str, Any]] = {
     "viewport": {"width": 390, "height": 844},
@@ -47,14 +34,8 @@ SMALLEST: Final[dict[str, Any]] = {"viewport": {"width": 320, "height": 640}}
 @pytest.fixture(scope="module")
 async def chromium() -> AsyncGenerator[Browser]:
     """Start the browser once; without one these tests are skipped, or fail where none may be."""
-    if CHROMIUM is None:
-        (pytest.fail if REQUIRED else pytest.skip)(
-            "There is no Chromium (apt-get install chromium)"
-        )
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 OpenPage = Callable[[dict[str, Any]], Awaitable[Page]]

@@ -115,7 +115,8 @@ def _lines(operation: Document) -> Iterator[Line]:
 def _media(described: Document) -> Document:
     """Take what is said of the one media type there is; nothing where there is no content."""
     content: Mapping[str, Document] = described.get("content", {})
-    return next(iter(content.values()), {})
+    empty: Document = {}
+    return next(iter(content.values()), empty)
 
 
 def _kind(schema: Document) -> str:

@@ -9,7 +9,6 @@ from bayon.cards import BadPin, TokenVoid, Vault
 from bayon.log import Secret
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-PIN_LENGTH: Final = 4
 
 Problems = Mapping[str, str]
 """What is wrong with which field, by the names of the texts; the form's own field is `form`."""
