@@ -141,7 +141,7 @@ async def open_sandbox(url: str, **changed: object) -> AsyncGenerator[Sandbox]:
         vault_keys=keys.vault,
     )
     transport = httpx.ASGITransport(app=cast("Any", bayon.asgi))
-    loops = (bayon.rail.work, bayon.rail.watch_others, bayon.desk.work)
+    loops = (bayon.rail.work, bayon.rail.watch_others, bayon.desk.work, bayon.courier.work)
     tasks = [asyncio.create_task(loop()) for loop in loops]
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://bayon.test") as http:

@@ -5,7 +5,7 @@ With the command line the only place that knows every door.
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final, cast
@@ -28,13 +28,14 @@ from litestar.types import (
 )
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from bayon import bakong, cards, cms, ledger, pages, payments, sandbox
+from bayon import bakong, cards, cms, events, ledger, pages, payments, sandbox
 from bayon.bakong import OpenApi, ParticipantApi, Registrar
 from bayon.cards import Desk, Policy, Vault, VaultKeys
 from bayon.cms import CardApi
 from bayon.config import Settings
 from bayon.db import Database, Tx
 from bayon.errors import BayonError, Unavailable
+from bayon.events import Courier
 from bayon.fetch import Fetcher
 from bayon.ids import uuid7
 from bayon.ledger import Finding
@@ -58,7 +59,7 @@ from bayon.web import (
 
 JSON_API: Final = b"application/vnd.api+json"
 CARD_COLLECTIONS: Final = frozenset(
-    {*("accounts", "cardholders", "cards", "events", "transactions", "issuer")}
+    {*("accounts", "cardholders", "cards", "events", "transactions", "issuer", "webhook_endpoints")}
 )
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 HEADERS_SIZE_MAX: Final = 65_536
@@ -73,11 +74,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Bayon:
-    """A wired process: `asgi` answers, `rail` and `desk` work."""
+    """A wired process: `asgi` answers, `rail`, `desk` and `courier` work."""
 
     asgi: ASGIApp
     rail: Rail
     desk: Desk
+    courier: Courier
 
 
 def build(
@@ -91,7 +93,13 @@ def build(
     """Wire everything; touches nothing outside."""
     sealer = Sealer.from_text(seal_keys.reveal())
     rail = Rail(db, sealer, batch_size_max=settings.batch_size_max)
-    desk = _desk(settings, db, sealer, Vault(vault_keys))
+    courier = Courier(
+        db,
+        sealer,
+        Fetcher(loopback=settings.sandbox, timeout_s=events.TIMEOUT_S),
+        iss=settings.webhook_iss,
+    )
+    desk = _desk(settings, db, sealer, Vault(vault_keys), told=courier.nudge)
     gate = Gate(db, signed=lambda token: bakong.tokens.signed(jwt_key, token))
     porch = Porch(
         gate=gate,
@@ -103,7 +111,7 @@ def build(
     registrar = Registrar(db=db, settings=settings, key=jwt_key)
     open_api = OpenApi(db=db, rail=rail, registrar=registrar, settings=settings).operations()
     participant_api = ParticipantApi(db=db, rail=rail, sealer=sealer).operations()
-    card_api = CardApi(desk=desk, virtual=settings.virtual_cards).operations()
+    card_api = CardApi(desk=desk, sealer=sealer, virtual=settings.virtual_cards).operations()
     doors = [
         ("Bakong Open API", "Tokens, deeplinks, the status of payments, accounts.", open_api),
         ("Participants", "The rail, as banks use it: accounts and payments.", participant_api),
@@ -134,7 +142,9 @@ def build(
         exception_handlers={HTTPException: _refuse_http, Exception: _refuse_bug},
         template_config=pages.template_config(),
     )
-    return Bayon(asgi=observed(cast("ASGIApp", litestar), metrics), rail=rail, desk=desk)
+    return Bayon(
+        asgi=observed(cast("ASGIApp", litestar), metrics), rail=rail, desk=desk, courier=courier
+    )
 
 
 async def check(tx: Tx) -> list[Finding]:
@@ -142,7 +152,14 @@ async def check(tx: Tx) -> list[Finding]:
     return [*await ledger.check(tx), *await payments.check(tx), *await cards.check(tx)]
 
 
-def _desk(settings: Settings, db: Database, sealer: Sealer, vault: Vault) -> Desk:
+def _desk(
+    settings: Settings,
+    db: Database,
+    sealer: Sealer,
+    vault: Vault,
+    *,
+    told: Callable[[], None],
+) -> Desk:
     """Wire card management; a sandbox waits two seconds for a document, and no longer."""
     documents_required = settings.kyc_documents == "required"
     return Desk(
@@ -158,6 +175,7 @@ def _desk(settings: Settings, db: Database, sealer: Sealer, vault: Vault) -> Des
             documents_required=documents_required,
         ),
         batch_size_max=settings.batch_size_max,
+        told=told,
     )
 
 

@@ -127,6 +127,7 @@ class Settings:
         "whether a profile is accepted whose documents cannot be fetched",
         one_of=("required", "optional"),
     )
+    webhook_iss: str = _setting("Bongloy", "who signs deliveries: `iss` of their tokens")
     virtual_cards: bool = _setting(False, "make virtual cards too")
 
     return_urls: str = _setting(

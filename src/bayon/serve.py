@@ -133,7 +133,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 make_server(bayon, settings, http),
                 make_server(bayon, settings, https, key_file),
             ]
-            work = [bayon.rail.work(), bayon.rail.watch_others(), bayon.desk.work(), *guards]
+            work = [bayon.rail.watch_others(), *_workers(bayon), *guards]
             await _run(bayon, servers, work, ready=lambda: _announce(addresses, ready_file))
 
 
@@ -162,12 +162,17 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
                 vault_keys=vault_keys,
             )
             work = [bayon.rail.watch_others()] if listeners else []
-            work += [bayon.rail.work(), bayon.desk.work()] if "worker" in parts else []
+            work += _workers(bayon) if "worker" in parts else []
             servers = [make_server(bayon, settings, listener) for listener in listeners]
             port = listeners[0].getsockname()[1] if listeners else None
             await _run(bayon, servers, work, ready=lambda: log.info("ready", port=port))
         finally:
             await db.close()
+
+
+def _workers(bayon: Bayon) -> list[Coroutine[Any, Any, None]]:
+    """List what claims rows and does them, in whichever process it may be."""
+    return [bayon.rail.work(), bayon.desk.work(), bayon.courier.work()]
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -30,6 +30,7 @@ MAY_REVEAL: Final = {
     "cards/vault.py:seal_pan": "seals a card number",
     "cards/vault.py:weak_pin": "says why a PIN is weak",
     "cli.py:_with_database": "connects",
+    "cms/hooks.py:_endpoint": "shows a webhook's signing secret, the once it is made",
     "config.py:_judge": "measures a key, and says nothing of it",
     "events/sign.py:_signature": "signs a delivery",
     "events/sign.py:headers": "signs a delivery's token",

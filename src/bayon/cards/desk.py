@@ -43,8 +43,12 @@ C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741 - outcome
 
 
+def _nobody() -> None:
+    """Wake nobody: where no courier runs beside."""
+
+
 class Desk:
-    """Card management of one process."""
+    """Card management of one process; `told` wakes who delivers, after a commit with events."""
 
     def __init__(
         self,
@@ -55,11 +59,13 @@ class Desk:
         *,
         policy: Policy,
         batch_size_max: int = 500,
+        told: Callable[[], None] = _nobody,
     ) -> None:
         self.db: Database = db
         self.vault: Vault = vault
         self.fetcher: Fetcher = fetcher
         self._sealer: Sealer = sealer
+        self._told: Callable[[], None] = told
         self.moving: Batcher[Request[Move, Transaction], Reply[Transaction]] = Batcher(
             self._batch(partial(move, vault=vault)), size_max=batch_size_max
         )
@@ -112,7 +118,9 @@ class Desk:
             await self.fetcher.close()
 
     async def _once(self, request: Request[C, O], verb: Verb[C, O]) -> Reply[O]:
-        return await answer_once(self.db, request, verb=verb, sealer=self._sealer)
+        reply = await answer_once(self.db, request, verb=verb, sealer=self._sealer)
+        self._told()
+        return reply
 
     def _batch(
         self, verb: Verb[C, O]
@@ -124,7 +132,9 @@ class Desk:
                 return await answer_all(tx, requests, verb=verb, sealer=self._sealer)
 
             # After the commit nothing may raise here: the engine would take the batch for undone.
-            return await self.db.transaction(work)
+            replies = await self.db.transaction(work)
+            self._told()
+            return replies
 
         return run
 

@@ -10,11 +10,13 @@ from typing import Final
 from bayon.cards import Desk
 from bayon.cms.accounts import Accounts
 from bayon.cms.cardholders import Cardholders
+from bayon.cms.hooks import Hooks
 from bayon.cms.issued import Cards
 from bayon.cms.issuers import Issuers
 from bayon.cms.operation import refusals
 from bayon.cms.transactions import Events, Transactions
 from bayon.cms.wire import refuse
+from bayon.seal import Sealer
 from bayon.web import Operation, with_refusals
 
 ERRORS: Final = {"$ref": "#/components/schemas/Errors"}
@@ -25,6 +27,7 @@ class CardApi:
     """The door of card management."""
 
     desk: Desk
+    sealer: Sealer
     virtual: bool = False
 
     def operations(self) -> list[Operation]:
@@ -36,6 +39,7 @@ class CardApi:
             Events(desk=self.desk),
             Transactions(desk=self.desk),
             Issuers(desk=self.desk),
+            Hooks(desk=self.desk, sealer=self.sealer),
         )
         found: Sequence[Operation] = [o for each in resources for o in each.operations()]
         return with_refusals(found, refuse, errors=refusals, schema=ERRORS)

@@ -291,6 +291,13 @@ def below(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
+def boolean(value: object) -> bool:
+    """Take a boolean."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - a title, not a fault of ours
+    return value
+
+
 def object_of(value: object) -> Mapping[str, object]:
     """Take an object."""
     if not isinstance(value, dict):

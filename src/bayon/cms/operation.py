@@ -60,7 +60,9 @@ def read(
     """
     assert isinstance(operation, CardOperation)
     negotiate(headers, with_body=body is not None)
-    decoded = None if body is None else read_document(body)
+    decoded: Mapping[str, object] | None = None
+    if body is not None:  # what takes no resource wants no body either
+        decoded = {} if not body and not operation.takes else read_document(body)
     return decoded, {"asked": read_query(query, operation.rules), "operation": operation}
 
 

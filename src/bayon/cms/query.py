@@ -98,6 +98,8 @@ def links(page: Page[object], *, asked: Asked, url: str, ids: tuple[str, str] | 
     """Link to newer and older rows; `ids` are those of the first and the last row shown."""
 
     def link(cursor: str, row_id: str) -> str:
+        if not asked.kept:
+            return f"{url}?page%5B{cursor}%5D={row_id}"  # what it comes to, an id being plain
         parameters = sorted({**asked.kept, f"page[{cursor}]": row_id}.items())
         return f"{url}?{urlencode(parameters)}"
 

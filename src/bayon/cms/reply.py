@@ -86,7 +86,7 @@ def rendered(noun: object) -> bytes:
 
 def links_of(call: Call, page: Page[T], ids: tuple[str, str] | None) -> object:
     """Make a list's links."""
-    path = operation_of(call).path
+    path = operation_of(call).path.format(**call.path)
     return links(cast("Page[object]", page), asked=asked_of(call), url=call.url + path, ids=ids)
 
 

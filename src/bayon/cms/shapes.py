@@ -36,6 +36,7 @@ LINKS: Final[Schema] = {
         "next": {"type": ["string", "null"], "description": "older ones; null at the end"},
     },
 }
+EMPTY: Final[Schema] = {"type": "object", "description": "nothing in it is of interest"}
 ERRORS: Final[Schema] = {
     "type": "object",
     "required": ["errors"],
@@ -288,6 +289,29 @@ COMPONENTS: Final[Schema] = {
                 "properties": {"data": {"type": "object", "required": ["id", "type"]}},
             },
         },
+    ),
+    "WebhookEndpoint": _resource(
+        "webhook_endpoint",
+        {
+            **TIMES,
+            "url": {"type": "string", "format": "uri"},
+            "event_types": {"type": "array", "items": TEXT},
+            "enabled": {"type": "boolean"},
+            "disabled_reason": TEXT_OR_NULL,
+            "signing_secret": {"type": "string", "minLength": 32, "maxLength": 32},
+        },
+    ),
+    "DeliveryAttempt": _resource(
+        "delivery_attempt",
+        {
+            "attempted_at": INSTANT,
+            "status_code": {"type": ["integer", "null"]},
+            "duration_ms": {"type": "integer", "minimum": 0},
+            "error": TEXT_OR_NULL,
+            "response_excerpt": TEXT_OR_NULL,
+        },
+        "event",
+        "webhook_endpoint",
     ),
     "Transaction": _resource(
         "transaction",

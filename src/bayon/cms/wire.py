@@ -28,7 +28,8 @@ from bayon.errors import (
     Problem,
     Unavailable,
 )
-from bayon.events import EventNotFound
+from bayon.events import EndpointNotFound, EventNotFound, TooManyEndpoints
+from bayon.fetch import BadUrl
 from bayon.web import (
     Answer,
     BadBody,
@@ -110,9 +111,12 @@ STATUSES: Final[dict[type[BayonError], int]] = {
     CardNotFound: 404,
     TransactionNotFound: 404,
     EventNotFound: 404,
+    EndpointNotFound: 404,
     IssuerNotFound: 404,
     NotPending: 409,
     PanTaken: 409,
+    TooManyEndpoints: 409,
+    BadUrl: 422,
     KeyReused: 409,
     Unavailable: 503,
     Invalid: 422,
