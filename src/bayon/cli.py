@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 import uvloop
 
-from bayon import bakong, cards, log, payments, web
+from bayon import bakong, cards, log, network, payments, web
 from bayon.app import check
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, migrate, read_clock, read_secret, require_migrated
@@ -30,6 +30,8 @@ from bayon.serve import PARTS, run_dev, run_serve
 
 DEV_LIMIT_PER_S: Final = 10_000
 WAITING_MAX: Final = 1_000
+DUMP_SIZE_MAX: Final = 16_777_216
+HEX: Final = re.compile(r"\s*(?:[0-9A-Fa-f]{2}\s*){2,}")
 PARTICIPANT_CODE: Final = re.compile(r"[a-z0-9]{2,16}")
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 T = TypeVar("T")
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _cardholders_verbs(verbs.add_parser("cardholders", help="reviews: waiting, approve, reject"))
     _tokens_verbs(verbs.add_parser("tokens", help="access tokens: create, list, revoke"))
     _khqr_verbs(verbs.add_parser("khqr", help="KHQR codes: make, read"))
+    _iso_verbs(verbs.add_parser("iso", help="ISO 8583 messages: describe"))
     return parser
 
 
@@ -171,6 +174,20 @@ def _khqr_verbs(parser: argparse.ArgumentParser) -> None:
     read = verbs.add_parser("read", help="read and verify a code; - reads standard input")
     read.set_defaults(verb=_khqr_read)
     read.add_argument("qr")
+
+
+def _iso_verbs(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    describe = verbs.add_parser("describe", help="describe a dump, card data hidden")
+    describe.set_defaults(verb=_iso_describe)
+    describe.add_argument("dump", help="hex digits, or a file of them or of bytes; - reads input")
+    describe.add_argument(
+        "--profile",
+        default=network.DEFAULT_PROFILE,
+        metavar="NAME|FILE",
+        help="how the link writes, %(default)s if not given",
+    )
+    describe.add_argument("--no-frame", action="store_true", help="the dump is one bare message")
 
 
 def _settings(args: Args, *, sandbox: bool = False) -> Settings:
@@ -425,6 +442,20 @@ async def _khqr_read(args: Args) -> int:
     shown = {**msgspec.to_builtins(khqr.read(text)), "md5": khqr.md5(text)}
     print(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
     return 0
+
+
+async def _iso_describe(args: Args) -> int:
+    profile = network.load_profile(args.profile)
+    text, valid = network.describe_dump(_dump(args.dump), profile, framed=not args.no_frame)
+    print(text)
+    return 0 if valid else 1
+
+
+def _dump(text: str) -> bytes:
+    if HEX.fullmatch(text):
+        return network.read_dump(text.encode())
+    with sys.stdin.buffer if text == "-" else Path(text).open("rb") as stream:
+        return network.read_dump(stream.read(DUMP_SIZE_MAX))
 
 
 def _standard_input() -> str:

@@ -11,7 +11,7 @@ checks no content.
 
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Final, NoReturn
@@ -19,8 +19,9 @@ from typing import Final, NoReturn
 from bayon.errors import Invalid, Problem
 from bayon.log import Secret
 from bayon.network.fields import EXTENDED, HIDDEN
+from bayon.network.plan import Plan, planned, read, write
 from bayon.network.profile import Profile
-from bayon.network.wire import Check, Part, Read, Unreadable, compiled
+from bayon.network.wire import Check, Part, Unreadable, compiled
 
 MTI: Final = 0
 BITMAP: Final = 1
@@ -28,10 +29,7 @@ BITMAP: Final = 1
 
 _MTI_SIZE: Final = 4
 _BITMAP_SIZE: Final = 8
-_BITMAPS_KEPT: Final = 512
-
-Announced = Sequence[tuple[int, Read, Check, bool]]
-"""What a bitmap announces, in order: number, reader, check, whether it is hidden."""
+_PLANS_KEPT: Final = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +66,51 @@ class BadMessage(Invalid):
         """What could be read beside it, for an answer: none where not even the MTI could be."""
 
 
+class _Compiled:
+    """A profile as functions, and the plans that were made for it."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.charset: str = _charset(profile)
+        self.packed_mti: bool = profile.mti == "bcd"
+        self.parts: Mapping[int, Part] = {
+            number: compiled(wire, self.charset) for number, wire in profile.wires.items()
+        }
+        self.read_bitmap: Callable[[bytes, str, int], tuple[bytes, int]] = (
+            _read_raw_bitmap if profile.bitmap == "raw" else _read_hex_bitmap
+        )
+        self._hex_bitmap: bool = profile.bitmap == "hex"
+        self._profile: Profile = profile
+        kept = lru_cache(_PLANS_KEPT)
+        self.plan_for: Callable[[str, bytes], Plan | None] = kept(self._plan_for)
+        self.plan_of: Callable[[tuple[int, ...]], tuple[bytes, Plan]] = kept(self._plan_of)
+
+    def missing(self, mti: str, numbers: Collection[int]) -> int | None:
+        """Find the first field that must be there and is not; of several that would do, one."""
+        groups = self._profile.required(mti)
+        return next((group[0] for group in groups if not set(group) & set(numbers)), None)
+
+    def write_mti(self, mti: str) -> bytes:
+        return bytes.fromhex(mti) if self.packed_mti else mti.encode(self.charset)
+
+    def _plan_for(self, mti: str, bitmap: bytes) -> Plan | None:
+        """Plan to read what a bitmap announces; no plan, if something is missing that must be."""
+        numbers = _numbers(bitmap)
+        if EXTENDED in numbers:
+            raise Unreadable("announces a third")
+        return planned(numbers, self.parts) if self.missing(mti, numbers) is None else None
+
+    def _plan_of(self, numbers: tuple[int, ...]) -> tuple[bytes, Plan]:
+        """Make the bitmap of these fields, and plan to write them."""
+        if unused := [number for number in numbers if number not in self.parts]:
+            raise BadMessage(unused[0], "is not used")
+        bits = sum(1 << 128 - number for number in numbers)
+        size = 2 * _BITMAP_SIZE if numbers and numbers[-1] > _BITMAP_SIZE * 8 else _BITMAP_SIZE
+        second = 1 << 127 if size > _BITMAP_SIZE else 0
+        bitmap = (bits | second).to_bytes(2 * _BITMAP_SIZE, "big")[:size]
+        written = bitmap.hex().upper().encode(self.charset) if self._hex_bitmap else bitmap
+        return written, planned(numbers, self.parts)
+
+
 def decode(body: bytes, profile: Profile) -> Message:
     """Read the bytes of one frame.
 
@@ -77,89 +120,74 @@ def decode(body: bytes, profile: Profile) -> Message:
     wire = _compiled(profile)
     text = body.decode(wire.charset)
     mti, at = _mti(wire, body, text)
+    try:
+        bitmap, at = wire.read_bitmap(body, text, at)
+        plan = wire.plan_for(mti, bitmap)
+    except Unreadable as error:
+        raise BadMessage(BITMAP, error.reason, partial=Message(mti=mti)) from None
+    found = None if plan is None else read(plan, body, text, at)
+    if found is None:
+        return _field_by_field(wire, mti, bitmap, body, at)
+    secrets = {number: Secret(value) for number, value in found[1].items()}
+    return Message(mti=mti, fields=found[0], secrets=secrets)
+
+
+def _field_by_field(wire: _Compiled, mti: str, bitmap: bytes, body: bytes, at: int) -> Message:
+    """Read slowly, and know where it was when it went wrong."""
+    text = body.decode(wire.charset)
     seen: dict[int, str] = {}
     secrets: dict[int, Secret] = {}
     message = Message(mti=mti, fields=seen, secrets=secrets)
-    number, wrong, size = BITMAP, None, len(body)
-    try:
-        bitmap, at = wire.read_bitmap(body, text, at)
-        for number, read, check, hidden in wire.announced(bitmap):
-            value, at = read(body, text, at)
-            if at > size:
-                _cut_short()
-            if not check(value):
-                wrong = wrong or number
-            elif hidden:
-                secrets[number] = Secret(value)
-            else:
-                seen[number] = value
-    except Unreadable as error:
-        raise BadMessage(number, error.reason, partial=message) from None
-    if at != size:
+    wrong: int | None = None
+    for number in _numbers(bitmap):
+        part = wire.parts[number]
+        try:
+            value, at = part.read(body, text, at)
+        except Unreadable as error:
+            raise BadMessage(number, error.reason, partial=message) from None
+        if at > len(body):
+            raise BadMessage(number, "is cut short", partial=message)
+        if not part.check(value):
+            wrong = wrong or number
+        elif number in HIDDEN:
+            secrets[number] = Secret(value)
+        else:
+            seen[number] = value
+    if at != len(body):
         raise BadMessage(None, "goes on behind its last field", partial=message)
     if wrong is not None:
-        raise BadMessage(wrong, f"is not {wire.fields[wrong].promise}", partial=message)
-    for group in wire.required(mti):
-        if not any(map(message.has, group)):
-            raise BadMessage(group[0], "is missing", partial=message)
+        raise BadMessage(wrong, f"is not {wire.parts[wrong].promise}", partial=message)
+    if (missing := wire.missing(mti, [*seen, *secrets])) is not None:
+        raise BadMessage(missing, "is missing", partial=message)
     return message
 
 
 def encode(message: Message, profile: Profile) -> bytes:
     """Write a message. Errors: `BadMessage` when a field is not what its kind promises."""
     wire = _compiled(profile)
-    values = {**message.fields, **{n: s.reveal() for n, s in message.secrets.items()}}
-    parts = [b""]
-    bits = 0
-    for number in sorted(values):
-        part = wire.fields.get(number)
-        if part is None:
-            raise BadMessage(number, "is not used")
-        if not part.check(values[number]):
-            raise BadMessage(number, f"is not {part.promise}")
+    values = dict(message.fields)
+    for number, secret in message.secrets.items():
+        values[number] = secret.reveal()
+    if not _is_mti(message.mti):
+        raise BadMessage(MTI, f"is not {_MTI_PROMISE}")
+    bitmap, plan = wire.plan_of(tuple(sorted(values)))
+    content = write(plan, values, wire.charset)
+    if content is None:
+        raise _unwritable(wire, values)
+    return wire.write_mti(message.mti) + bitmap + content
+
+
+def _unwritable(wire: _Compiled, values: Mapping[int, str]) -> BadMessage:
+    """Find which field it was that could not be written."""
+    for number, value in sorted(values.items()):
+        part = wire.parts[number]
         try:
-            parts.append(part.write(values[number]))
-        except (ValueError, Unreadable):
-            raise BadMessage(number, f"is not {part.promise}") from None
-        bits |= 1 << (128 - number)
-    parts[0] = wire.write_head(message.mti, bits)
-    return b"".join(parts)
-
-
-class _Compiled:
-    """A profile as functions."""
-
-    def __init__(self, profile: Profile) -> None:
-        self.charset: str = _charset(profile)
-        self.packed_mti: bool = profile.mti == "bcd"
-        self.fields: Mapping[int, Part] = {
-            number: compiled(wire, self.charset) for number, wire in profile.wires.items()
-        }
-        self.required: Callable[[str], tuple[tuple[int, ...], ...]] = lru_cache(_BITMAPS_KEPT)(
-            profile.required
-        )
-        self.read_bitmap: Callable[[bytes, str, int], tuple[bytes, int]] = (
-            _read_raw_bitmap if profile.bitmap == "raw" else _read_hex_bitmap
-        )
-        self.announced: Callable[[bytes], Announced] = lru_cache(_BITMAPS_KEPT)(self._announced)
-        self._hex_bitmap: bool = profile.bitmap == "hex"
-
-    def _announced(self, bitmap: bytes) -> Announced:
-        numbers = [n for n in _numbers(bitmap) if n != BITMAP]
-        if EXTENDED in numbers:
-            raise Unreadable("announces a third")
-        parts = [(number, self.fields[number]) for number in numbers]
-        return tuple((number, p.read, p.check, number in HIDDEN) for number, p in parts)
-
-    def write_head(self, mti: str, bits: int) -> bytes:
-        if not _is_mti(mti):
-            raise BadMessage(MTI, f"is not {_MTI_PROMISE}")
-        secondary = bits & ((1 << 64) - 1)
-        bitmap = (
-            (bits | 1 << 127).to_bytes(16, "big") if secondary else (bits >> 64).to_bytes(8, "big")
-        )
-        head = bytes.fromhex(mti) if self.packed_mti else mti.encode(self.charset)
-        return head + (bitmap.hex().upper().encode(self.charset) if self._hex_bitmap else bitmap)
+            if not part.check(value):
+                return BadMessage(number, f"is not {part.promise}")
+            part.write(value)
+        except (Unreadable, ValueError):
+            return BadMessage(number, f"is not {part.promise}")
+    raise AssertionError("what cannot be written together cannot be written apart")
 
 
 @cache
@@ -187,7 +215,7 @@ def _mti(wire: _Compiled, body: bytes, text: str) -> tuple[str, int]:
 def _numbers(bitmap: bytes) -> list[int]:
     bits = int.from_bytes(bitmap, "big")
     last = len(bitmap) * 8
-    return [number for number in range(1, last + 1) if bits >> (last - number) & 1]
+    return [number for number in range(2, last + 1) if bits >> (last - number) & 1]
 
 
 def _cut_short() -> NoReturn:

@@ -2,8 +2,8 @@
 
 A profile says what the standard leaves to two parties: frames, character set, bitmaps, digits as
 text or packed, fields that are otherwise, fields that must be there, codes. The host reads one
-for each link. `parse` is pure; `load` reads one file. Nothing is guessed: an unknown key is an
-error. The form of the files is told in docs/network.md.
+for each link. `parse` is pure; `load_profile` reads one file. Nothing is guessed: an unknown key
+is an error. The form of the files is told in docs/network.md.
 """
 
 import re
@@ -30,7 +30,7 @@ Pad = Literal["left", "right"]
 VarLength = Literal["fixed", "LL", "LLL"]
 
 SHIPPED: Final = ("ascii-binary", "ascii-hex", "bcd", "ebcdic")
-DEFAULT: Final = "ascii-binary"
+DEFAULT_PROFILE: Final = "ascii-binary"
 VERSION: Final = "1987"
 
 MANDATORY: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
@@ -126,7 +126,7 @@ class Profile:
         return self.mandatory.get(mti) or self.mandatory.get(f"{mti[:3]}0", ())
 
 
-def load(name: str) -> Profile:
+def load_profile(name: str) -> Profile:
     """Load a shipped profile by its name, or a file of one's own by its path.
 
     Errors: `BadProfile`, with the path of every key that is wrong.

@@ -31,6 +31,7 @@ class Unreadable(Exception):
 class Part(NamedTuple):
     """One field, compiled. `promise` says what `check` wants, after "is not"."""
 
+    wire: Wire
     read: Read
     check: Check
     write: Write
@@ -42,8 +43,8 @@ def compiled(wire: Wire, charset: str) -> Part:
     read, write = _CONTENT[wire.encoding](wire, charset)
     special = _SPECIAL.get(wire.number)
     if special and wire[1:4] == FIELDS[wire.number][1:]:
-        return Part(read, special[0], write, special[1])
-    return Part(read, _CHECKS[wire.kind], write, _promise(wire))
+        return Part(wire, read, special[0], write, special[1])
+    return Part(wire, read, _CHECKS[wire.kind], write, _promise(wire))
 
 
 def _text(wire: Wire, charset: str) -> tuple[Read, Write]:
@@ -70,10 +71,14 @@ def _hex(wire: Wire, charset: str) -> tuple[Read, Write]:
 
     def read(body: bytes, text: str, at: int) -> tuple[str, int]:
         count, at = read_length(body, text, at)
+        if count & 1:
+            raise Unreadable("is half a byte too long")
         end = at + count
         return text[at:end].upper(), end
 
     def write(value: str) -> bytes:
+        if len(value) & 1:
+            raise Unreadable("is half a byte too long")
         return write_length(len(value)) + value.encode(charset)
 
     return read, write
@@ -128,69 +133,77 @@ _CONTENT: Final[Mapping[Encoding, Callable[[Wire, str], tuple[Read, Write]]]] = 
 def _length(wire: Wire, charset: str, count_max: int) -> Length:
     """Make what reads and writes a field's length, counted as its encoding counts."""
     if not wire.digits:
-        return lambda _body, _text, at: (count_max, at), _fixed(count_max)
-    read, write = _PREFIX[wire.lengths](wire.digits, charset)
-
-    def read_length(body: bytes, text: str, at: int) -> tuple[int, int]:
-        count, at = read(body, text, at)
-        if count > count_max:
-            raise Unreadable(f"is longer than {count_max}")
-        return count, at
-
-    def write_length(count: int) -> bytes:
-        if count > count_max:
-            raise Unreadable(f"is longer than {count_max}")
-        return write(count)
-
-    return read_length, write_length
+        return _fixed(count_max)
+    return _PREFIX[wire.lengths](wire.digits, charset, count_max)
 
 
-def _fixed(size: int) -> Callable[[int], bytes]:
-    def write_length(count: int) -> bytes:
+def _fixed(size: int) -> Length:
+    def read(_body: bytes, _text: str, at: int) -> tuple[int, int]:
+        return size, at
+
+    def write(count: int) -> bytes:
         if count != size:
             raise Unreadable(f"is not {size} long")
         return b""
 
-    return write_length
+    return read, write
 
 
-def _text_prefix(digits: int, charset: str) -> Length:
-    known = {f"{count:0{digits}d}": count for count in range(10**digits)}
+def _text_prefix(digits: int, charset: str, count_max: int) -> Length:
+    known = {f"{count:0{digits}d}": count for count in range(count_max + 1)}
     written = [text.encode(charset) for text in known]
 
     def read(_body: bytes, text: str, at: int) -> tuple[int, int]:
-        count = known.get(text[at : at + digits])
+        end = at + digits
+        count = known.get(text[at:end])
         if count is None:
-            raise Unreadable("has no length")
-        return count, at + digits
+            raise _no_length(count_max)
+        return count, end
 
-    return read, written.__getitem__
+    return read, _writer(written)
 
 
-def _packed_prefix(digits: int, _charset: str) -> Length:
+def _packed_prefix(digits: int, _charset: str, count_max: int) -> Length:
     size = (digits + 1) // 2
-    known = {bytes.fromhex(f"{count:0{size * 2}d}"): count for count in range(10**digits)}
-    written = list(known)
+    known = {bytes.fromhex(f"{n:0{size * 2}d}"): n for n in range(count_max + 1)}
 
     def read(body: bytes, _text: str, at: int) -> tuple[int, int]:
-        count = known.get(body[at : at + size])
+        end = at + size
+        count = known.get(body[at:end])
         if count is None:
-            raise Unreadable("has no length")
-        return count, at + size
+            raise _no_length(count_max)
+        return count, end
 
-    return read, written.__getitem__
+    return read, _writer(list(known))
 
 
-def _binary_prefix(digits: int, _charset: str) -> Length:
+def _binary_prefix(digits: int, _charset: str, count_max: int) -> Length:
     size = digits - 1
 
     def read(body: bytes, _text: str, at: int) -> tuple[int, int]:
-        return int.from_bytes(body[at : at + size], "big"), at + size
+        end = at + size
+        count = int.from_bytes(body[at:end], "big")
+        if count > count_max or end > len(body):
+            raise _no_length(count_max)
+        return count, end
 
-    return read, lambda count: count.to_bytes(size, "big")
+    return read, _writer([n.to_bytes(size, "big") for n in range(count_max + 1)])
 
 
-_PREFIX: Final[Mapping[str, Callable[[int, str], Length]]] = {
+def _no_length(count_max: int) -> Unreadable:
+    return Unreadable(f"has no length, or one above {count_max}")
+
+
+def _writer(written: list[bytes]) -> Callable[[int], bytes]:
+    def write(count: int) -> bytes:
+        if count >= len(written):
+            raise Unreadable(f"is longer than {len(written) - 1}")
+        return written[count]
+
+    return write
+
+
+_PREFIX: Final[Mapping[str, Callable[[int, str, int], Length]]] = {
     "text": _text_prefix,
     "bcd": _packed_prefix,
     "binary": _binary_prefix,
@@ -206,7 +219,7 @@ _CHECKS: Final[Mapping[Kind, Check]] = {
     "ns": re.compile(r"[ -@\[-`{-~]+").fullmatch,
     "x": re.compile(r"[CD][0-9]+").fullmatch,
     "z": re.compile(r"[0-9D=]+").fullmatch,
-    "b": re.compile(r"(?:[0-9A-F]{2})+").fullmatch,
+    "b": re.compile(r"[0-9A-F]+").fullmatch,
 }
 _NAMES: Final[Mapping[Kind, str]] = {
     "n": "digits",
