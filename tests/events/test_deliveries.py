@@ -133,10 +133,11 @@ async def test_the_table_is_followed_under_the_clock_with_one_id_to_the_end(db: 
         (event_id,) = await emit_of(db, owner_id)
         await deliver(courier)
         for number, delay in enumerate(RETRIES, 1):
-            await advance(db, advance_s=delay.total_seconds() - 3)
+            early_s = 4 if number == 1 else delay.total_seconds() / 2
+            await advance(db, advance_s=delay.total_seconds() - early_s)
             await deliver(courier)
             assert len(receiver.got) == number, "too early"
-            await advance(db, advance_s=3)
+            await advance(db, advance_s=early_s)
             await deliver(courier)
             assert len(receiver.got) == number + 1, "too late"
         assert await states(db, event_id) == ["failed"]
@@ -155,20 +156,17 @@ async def test_the_table_is_followed_under_the_clock_with_one_id_to_the_end(db: 
 
 async def test_jitter_spreads_retries(db: Database) -> None:
     owner_id = await make_owner(db)
-    async with receiving(saying(500)) as receiver, delivering(db, policy=Policy()) as courier:
+    wild = Policy(jitter=1_000.0)
+    async with receiving(saying(500)) as receiver, delivering(db, policy=wild) as courier:
         await subscribe(db, owner_id, receiver.url)
-        event_ids = await emit_of(db, owner_id, count=8)
+        await emit_of(db, owner_id, count=8)
         await deliver(courier)
-    rows = await db.read(
-        lambda tx: tx.rows(
-            "SELECT d.next_at, a.attempted_at FROM events.delivery AS d"
-            " JOIN events.delivery_attempt AS a ON a.event_id = d.event_id"
-        )
-    )
-    delays = [(row["next_at"] - row["attempted_at"]).total_seconds() for row in rows]
-    assert len(delays) == len(event_ids)
-    assert all(5 <= delay < 5.5 + 1 for delay in delays)
-    assert max(delays) - min(delays) > 0.02
+    next_at = [
+        row["next_at"]
+        for row in await db.read(lambda tx: tx.rows("SELECT next_at FROM events.delivery"))
+    ]
+    assert len(next_at) == 8
+    assert max(next_at) - min(next_at) > timedelta(seconds=200)
 
 
 @pytest.mark.parametrize("dated", [False, True])
@@ -176,18 +174,18 @@ async def test_retry_after_is_honoured_and_leaves_the_endpoint_alone(
     db: Database, *, dated: bool
 ) -> None:
     owner_id = await make_owner(db)
-    value = format_datetime(datetime.now(UTC) + timedelta(seconds=601), usegmt=True)
-    said = saying(429, {"Retry-After": value if dated else "600"})
+    value = format_datetime(datetime.now(UTC) + timedelta(seconds=6_001), usegmt=True)
+    said = saying(429, {"Retry-After": value if dated else "6000"})
     async with receiving(said) as receiver, delivering(db) as courier:
         await subscribe(db, owner_id, receiver.url)
         first = await emit_of(db, owner_id)
         await deliver(courier)
         receiver.answer = None
         second = await emit_of(db, owner_id)
-        await advance(db, advance_s=590)
+        await advance(db, advance_s=5_900)
         await deliver(courier)
         assert receiver.ids() == first
-        await advance(db, advance_s=11)
+        await advance(db, advance_s=101)
         await deliver(courier)
     assert sorted(receiver.ids()[1:]) == sorted(first + second)
 

@@ -189,13 +189,14 @@ async def update_health(tx: Tx, healths: Sequence[Health], *, now: datetime) -> 
 
 
 async def insert_attempts(tx: Tx, attempts: Sequence[Attempt]) -> None:
-    """Keep attempts."""
+    """Keep attempts; one that is kept already, because a commit was not heard of, stays."""
     await tx.run(
         """
         INSERT INTO events.delivery_attempt (id, event_id, endpoint_id, attempted_at, status_code,
             duration_ms, error, response_excerpt)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::int[],
             $6::int[], $7::text[], $8::text[])
+        ON CONFLICT (id) DO NOTHING
         """,
         [attempt.id for attempt in attempts],
         [attempt.event_id for attempt in attempts],
