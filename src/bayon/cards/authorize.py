@@ -89,12 +89,12 @@ def authorize(
     return card, replace(asked, status="declined", decline_reason=decline, settled_at=None)
 
 
-def response_code(command: Authorize, transaction: Transaction) -> str:
-    """Tell the network's code for what was decided."""
+def response_code(transaction: Transaction, *, asked_minor: int = 0) -> str:
+    """Tell the network's code for what was decided; less than was asked for is part of it."""
     if transaction.decline_reason is not None:
         return RESPONSE_CODES[transaction.decline_reason]
-    whole = transaction.transaction_amount_minor == command.amount_minor
-    return APPROVED if whole else APPROVED_IN_PART
+    in_part = transaction.transaction_amount_minor < asked_minor
+    return APPROVED_IN_PART if in_part else APPROVED
 
 
 def _judge(

@@ -4,9 +4,9 @@ All of it goes through the very verbs a card network goes through. Amounts are m
 card management.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Literal, cast
 from uuid import UUID
 
 from bayon import cards
@@ -17,11 +17,14 @@ from bayon.cards import (
     Cardholder,
     Clear,
     Desk,
+    Expire,
     ImportCard,
+    Increment,
     Merchant,
     Move,
+    Present,
+    Reverse,
     Transaction,
-    response_code,
 )
 from bayon.db import Tx, read_clock
 from bayon.log import Secret
@@ -47,6 +50,7 @@ KINDS: Final = ("purchase", "cash_withdrawal")
 DECISIONS: Final = ("approve", "reject")
 YEARS: Final = range(2000, 2100)
 MONTHS: Final = range(1, 13)
+AMOUNTS: Final = range(1, AMOUNT_MINOR_MAX + 1)
 
 MERCHANT: Final = Field(
     name="merchant",
@@ -61,7 +65,7 @@ MERCHANT: Final = Field(
     ),
 )
 USUAL: Final = Merchant(
-    name="Rocket Rides", city="Phnom Penh", country="KH", category="taxicabs_limousines"
+    name="Rocket Rides", city="Phnom Penh", country="KH", category="taxicabs_limousines", mcc="4121"
 )
 
 
@@ -127,6 +131,7 @@ class CardDoor:
                 sample=samples.CLEAR,
                 answers=samples.CLEAR_ANSWERS,
             ),
+            *self._changes(),
             Operation(
                 name="sandbox_review",
                 path="/sandbox/v1/cardholders/{id}/review",
@@ -142,6 +147,114 @@ class CardDoor:
                 answers=samples.REVIEW_ANSWERS,
             ),
         ]
+
+    def _changes(self) -> Sequence[Operation]:
+        of_amount = (Field(name="amount", kind="number", required=False, doc="minor units"),)
+        of_card = (
+            Field(name="card_id"),
+            Field(name="amount", kind="number", doc="minor units"),
+            MERCHANT,
+        )
+        return [
+            Operation(
+                name="sandbox_increment",
+                path="/sandbox/v1/transactions/{id}/increment",
+                summary="Hold more for a pending transaction",
+                doc="Decides again, on what is added; what is declined is an answer too.",
+                keyed=True,
+                serve=self.increment,
+                access=ISSUER,
+                body=(Field(name="amount", kind="number", doc="what is added, minor units"),),
+                sample={"amount": 500},
+                answers=samples.AUTHORIZE_ANSWERS,
+            ),
+            Operation(
+                name="sandbox_reverse",
+                path="/sandbox/v1/transactions/{id}/reverse",
+                summary="Take a transaction back, or a part of it",
+                doc="Takes `amount` back, all if it is absent; of a cash withdrawal too.",
+                keyed=True,
+                serve=self.reverse,
+                access=ISSUER,
+                body=of_amount,
+                sample={},
+                answers=samples.CHANGE_ANSWERS,
+            ),
+            Operation(
+                name="sandbox_expire",
+                path="/sandbox/v1/transactions/{id}/expire",
+                summary="Expire a pending transaction",
+                doc="Gives its hold back, as seven days do (hotels, airlines, cars: 31).",
+                keyed=True,
+                serve=self.expire,
+                access=ISSUER,
+                sample={},
+                answers=samples.CHANGE_ANSWERS,
+            ),
+            Operation(
+                name="sandbox_refund",
+                path="/sandbox/v1/refunds",
+                summary="Refund to a card",
+                doc="Credits the card's account at once.",
+                keyed=True,
+                serve=self.refund,
+                access=ISSUER,
+                body=of_card,
+                sample=samples.PRESENT,
+                answers=samples.PRESENT_ANSWERS,
+            ),
+            Operation(
+                name="sandbox_force_post",
+                path="/sandbox/v1/clearings",
+                summary="Clear without an authorisation",
+                doc="Debits the card's account at once, whatever is there and whatever state the "
+                "card is in: what is cleared is owed.",
+                keyed=True,
+                serve=self.force_post,
+                access=ISSUER,
+                body=of_card,
+                sample=samples.PRESENT,
+                answers=samples.PRESENT_ANSWERS,
+            ),
+        ]
+
+    async def increment(self, call: Call) -> Answer:
+        """Hold more."""
+        command = Increment(
+            issuer_id=_issuer(call),
+            transaction_id=_id(call.path["id"]),
+            amount_minor=_whole(call.values, "amount", AMOUNTS),
+        )
+        return await self._move(call, command, _decided)
+
+    async def reverse(self, call: Call) -> Answer:
+        """Take back."""
+        given = call.values["amount"] is not None
+        command = Reverse(
+            issuer_id=_issuer(call),
+            transaction_id=_id(call.path["id"]),
+            amount_minor=_whole(call.values, "amount", AMOUNTS) if given else None,
+        )
+        return await self._move(call, command, _cleared)
+
+    async def expire(self, call: Call) -> Answer:
+        """Expire."""
+        command = Expire(issuer_id=_issuer(call), transaction_id=_id(call.path["id"]))
+        return await self._move(call, command, _cleared)
+
+    async def refund(self, call: Call) -> Answer:
+        """Refund."""
+        return await self._move(call, _present(call, "credit"), _cleared)
+
+    async def force_post(self, call: Call) -> Answer:
+        """Clear without an authorisation."""
+        return await self._move(call, _present(call, "debit"), _cleared)
+
+    async def _move(
+        self, call: Call, command: Move, render: Callable[[Transaction], bytes]
+    ) -> Answer:
+        request = Request[Move, Transaction](command=command, render=render, keys=call.keys)
+        return Answer(body=(await self.desk.move(request)).answer)
 
     async def import_card(self, call: Call) -> Answer:
         """Take over a card."""
@@ -168,7 +281,7 @@ class CardDoor:
         command = Authorize(
             issuer_id=_issuer(call),
             card_id=_id(text(call.values, "card_id")),
-            amount_minor=_whole(call.values, "amount", range(1, AMOUNT_MINOR_MAX + 1)),
+            amount_minor=_whole(call.values, "amount", AMOUNTS),
             currency=_currency(call.values),
             kind="cash_withdrawal" if call.values["type"] == "cash_withdrawal" else "purchase",
             merchant=_merchant(call.values["merchant"]),
@@ -176,30 +289,19 @@ class CardDoor:
             partial_allowed=boolean(call.values, "partial_allowed", default=False),
         )
 
-        def render(transaction: Transaction) -> bytes:
-            shown = {
-                "approved": transaction.status != "declined",
-                "decline_reason": transaction.decline_reason,
-                "response_code": response_code(command, transaction),
-                "transaction_id": str(transaction.id),
-            }
-            return plain(shown).body
-
-        request = Request[Move, Transaction](command=command, render=render, keys=call.keys)
-        return Answer(body=(await self.desk.move(request)).answer)
+        amount_minor = command.amount_minor
+        return await self._move(call, command, lambda t: _decided(t, asked_minor=amount_minor))
 
     async def clear(self, call: Call) -> Answer:
         """Clear a pending transaction."""
         given = call.values["amount"] is not None
-        amounts = range(1, AMOUNT_MINOR_MAX + 1)
         command = Clear(
             issuer_id=_issuer(call),
             transaction_id=_id(call.path["id"]),
-            amount_minor=_whole(call.values, "amount", amounts) if given else None,
+            amount_minor=_whole(call.values, "amount", AMOUNTS) if given else None,
             final=boolean(call.values, "final", default=True),
         )
-        request = Request[Move, Transaction](command=command, render=_cleared, keys=call.keys)
-        return Answer(body=(await self.desk.move(request)).answer)
+        return await self._move(call, command, _cleared)
 
     async def review(self, call: Call) -> Answer:
         """Decide on a cardholder."""
@@ -224,6 +326,27 @@ class CardDoor:
                 "rejection_reason": cardholder.rejection_reason,
             }
         )
+
+
+def _decided(transaction: Transaction, *, asked_minor: int = 0) -> bytes:
+    return plain(
+        {
+            "approved": transaction.status != "declined",
+            "decline_reason": transaction.decline_reason,
+            "response_code": cards.response_code(transaction, asked_minor=asked_minor),
+            "transaction_id": str(transaction.id),
+        }
+    ).body
+
+
+def _present(call: Call, adjustment: Literal["credit", "debit"]) -> Present:
+    return Present(
+        issuer_id=_issuer(call),
+        card_id=_id(text(call.values, "card_id")),
+        amount_minor=_whole(call.values, "amount", AMOUNTS),
+        adjustment=adjustment,
+        merchant=_merchant(call.values["merchant"]),
+    )
 
 
 def _cleared(transaction: Transaction) -> bytes:
@@ -267,10 +390,11 @@ def _merchant(value: object) -> Merchant:
     category = given.get("category")
     if category is not None and category not in cards.categories():
         raise BadFields("merchant.category must be the name of a category.")
-    mcc = given.get("mcc")
+    mcc = given.get("mcc") or (cards.mcc_of(category) if category else None)
     return Merchant(
         name=given.get("name") or USUAL.name,
         city=given.get("city") or USUAL.city,
         country=(given.get("country") or USUAL.country).upper(),
         category=category or (cards.category_of(mcc) if mcc else USUAL.category),
+        mcc=mcc or USUAL.mcc,
     )

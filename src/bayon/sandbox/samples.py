@@ -152,3 +152,20 @@ REVIEW_ANSWERS: Final = (
     ),
     failed(None, "No such cardholder", status=404, message="There is no such cardholder."),
 )
+CHANGE_ANSWERS: Final = (
+    Shown(
+        status=200,
+        title="As it is now",
+        body={"transaction_id": _TRANSACTION, "status": "reversed", "amount": 1_000},
+    ),
+    failed(5, "Not pending", status=409, message="The transaction is not pending."),
+)
+PRESENT: Final = {"card_id": "<a card's id>", "amount": 1_000}
+PRESENT_ANSWERS: Final = (
+    Shown(
+        status=200,
+        title="Settled",
+        body={"transaction_id": _TRANSACTION, "status": "settled", "amount": 1_000},
+    ),
+    failed(5, "Out of range", message="amount is out of range."),
+)
