@@ -33,6 +33,7 @@ from bayon.web import (
     new_token,
     read_by_fields,
 )
+from cards_factories import make_desk
 from factories import make_rail
 from sandboxes import Sandbox, send_raw
 
@@ -120,7 +121,7 @@ async def door(
         logging_config=None,
         cors_config=CORSConfig(),
     )
-    metrics = Metrics(make_rail(db))
+    metrics = Metrics(make_rail(db), make_desk(db))
     asgi = observed(cast("ASGIApp", app), metrics)
     transport = httpx.ASGITransport(app=cast("Any", asgi))
     async with httpx.AsyncClient(transport=transport, base_url="http://bayon.test") as http:

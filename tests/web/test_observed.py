@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from bayon.app import Metrics, observed
 from bayon.db import Database
+from cards_factories import make_desk
 from factories import make_rail
 from sandboxes import FOUR, OpenSandbox, Sandbox, envelope, send_raw
 
@@ -174,7 +175,7 @@ async def test_what_the_application_lets_fall_is_answered_too(db: Database) -> N
             await send({"type": "http.response.start", "status": 200, "headers": []})
         raise KeyError("secret")
 
-    metrics = Metrics(make_rail(db))
+    metrics = Metrics(make_rail(db), make_desk(db))
     app = observed(falls, metrics)
     begins = False
     with capture_logs() as logs:
