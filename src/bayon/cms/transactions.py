@@ -239,7 +239,7 @@ def _span(asked: Asked) -> Span | None:
         if name in asked.filters
     }
     span = Span(**given)
-    if span.since > span.until:
+    if len(given) > 1 and span.since > span.until:
         problem = Problem(pointer="filter[to_date]", message="must not be before filter[from_date]")
         raise BadQuery(problems=(problem,))
     return span if given else None
