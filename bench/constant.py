@@ -73,10 +73,11 @@ class OneToken:
 
 def build(settings: Settings, *, name: str, token: str, answer: bytes) -> Bayon:
     """Wire the one route."""
-    rail = Rail(NOTHING, Sealer({1: bytes(32)}))
+    sealer = Sealer({1: bytes(32)})
+    rail = Rail(NOTHING, sealer)
     desk = Desk(NOTHING, NOTHING, NOTHING, NOTHING, policy=Policy())
     open_api = OpenApi(db=NOTHING, rail=rail, registrar=NOTHING, settings=settings).operations()
-    card_api = CardApi(desk=desk).operations()
+    card_api = CardApi(desk=desk, sealer=sealer).operations()
     porch = Porch(
         gate=cast("Gate", OneToken(token)),
         token_limit=Limit(settings.rate_limit_token_per_s),
@@ -97,7 +98,7 @@ def build(settings: Settings, *, name: str, token: str, answer: bytes) -> Bayon:
         cors_config=CORSConfig(expose_headers=["Retry-After", "X-Request-Id"], max_age=3_600),
     )
     asgi = observed(cast("ASGIApp", litestar), Metrics(rail, desk))
-    return Bayon(asgi=asgi, rail=rail, desk=desk)
+    return Bayon(asgi=asgi, rail=rail, desk=desk, courier=NOTHING)
 
 
 def _constant(operation: Operation, answer: bytes) -> Operation:
