@@ -128,8 +128,8 @@ def questions(world: CardWorld) -> dict[str, Question]:
         "transactions expired: none": _page(
             world, "list_transactions", "filter[status]=expired", holds=NO_ROWS
         ),
-        "transactions of a day long ago": _page(world, "list_transactions", day),
-        "transactions of a day long ago, far": _far(
+        "transactions long ago": _page(world, "list_transactions", day),
+        "transactions long ago, far": _far(
             world,
             "list_transactions",
             day,
@@ -201,9 +201,7 @@ async def _ask_all(
     figures = [
         Figure(what=f"{name}, {side.world.count:,}", against="constant route") for side in sides
     ]
-    grown = Figure(
-        what=f"{name}: large by small", against=f"{SMALL:,} rows, in turn", goal=BIG_GOAL
-    )
+    grown = Figure(what=f"{name}: large/small", against=f"{SMALL:,} rows, in turn", goal=BIG_GOAL)
     last = asked[-1]
     answer = server.ask(sides[-1].ready, last.requests(0.001)[0][0])
     async with server.constant(
