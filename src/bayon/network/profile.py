@@ -281,17 +281,16 @@ def _wire(table: _Table, usual: Wire, numbers: Digits, binary: Binary) -> Wire:
     length: VarLength = table.choice("length", get_args(VarLength), _var_length(usual.digits))
     lengths: Lengths = table.choice("lengths", get_args(Lengths), usual.lengths)
     encoding: Encoding = table.choice("encoding", _encodings(kind), _usual(kind, numbers, binary))
+    size_max = _size_max(length, lengths, encoding)
     wire = Wire(
         number=usual.number,
         kind=kind,
         digits=_LENGTH_DIGITS[length],
-        size=table.whole("size", usual.size, at_most=_size_max(length, lengths)),
+        size=table.whole("size", usual.size, at_most=size_max),
         encoding=encoding,
         lengths=lengths,
         pad=table.choice("pad", get_args(Pad), usual.pad),
     )
-    if wire.size * (2 if encoding == "hex" else 1) > _size_max(length, lengths):
-        table.wrong("size", f"must fit into a length of {length}", None)
     table.close()
     return wire
 
@@ -306,8 +305,10 @@ def _encodings(kind: Kind) -> tuple[Encoding, ...]:
     return ("text", "bcd") if kind in {"n", "z"} else ("text",)
 
 
-def _size_max(length: VarLength, lengths: Lengths) -> int:
-    return _LL_BINARY_MAX if (length, lengths) == ("LL", "binary") else _SIZE_MAX[length]
+def _size_max(length: VarLength, lengths: Lengths, encoding: Encoding) -> int:
+    """Tell how much a length can count, of bytes in hex their digits."""
+    counted = _LL_BINARY_MAX if (length, lengths) == ("LL", "binary") else _SIZE_MAX[length]
+    return counted // 2 if encoding == "hex" else counted
 
 
 def _mandatory(table: _Table) -> Mapping[str, tuple[tuple[int, ...], ...]]:
