@@ -39,9 +39,13 @@ _SEAT: Final = """ a.ledger_account_id, a.status AS account_status,
 
 _OF: Final[dict[Owner, LiteralString]] = {
     "issuer": "t.issuer_id = $2",
-    "account": "t.account_id = $2",
-    "card": "t.card_id = $2",
+    "account": """ t.account_id = $2
+        AND EXISTS (SELECT FROM cards.account AS o WHERE o.id = $2 AND o.issuer_id = $1)""",
+    "card": """ t.card_id = $2
+        AND EXISTS (SELECT FROM cards.card AS o WHERE o.id = $2 AND o.issuer_id = $1)""",
 }
+"""Whose rows; that it is the issuer's own is looked at first: else all of another's were read."""
+
 _LANE: Final = """ SELECT t.* FROM cards.transaction AS t
     WHERE t.issuer_id = $1 AND t.status = lane.status
     AND t.balance_adjustment_type = lane.adjustment AND """
