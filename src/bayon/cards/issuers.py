@@ -93,7 +93,8 @@ async def update_issuer(
 ) -> Issuer:
     """Change an issuer's name and fees; a fee that is None goes. Locks and writes the issuer.
 
-    Errors: `IssuerNotFound`, `BadAttributes` when another issuer has the name.
+    Errors: `IssuerNotFound`; `BadAttributes` when another issuer has the name; `RunAgain` when it
+    was taken just now.
     """
     before = await store.lock_issuer(tx, issuer_id)
     if before is None:

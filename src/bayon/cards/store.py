@@ -93,14 +93,17 @@ async def lock_issuer(tx: Tx, issuer_id: UUID) -> Issuer | None:
 
 
 async def update_issuer(tx: Tx, issuer: Issuer) -> None:
-    """Write how a locked issuer is now."""
-    await tx.run(
-        "UPDATE cards.issuer SET name = $2, fees = $3, updated_at = $4 WHERE id = $1",
-        issuer.id,
-        issuer.name,
-        _json(issuer.fees),
-        issuer.updated_at,
-    )
+    """Write how a locked issuer is now. Errors: `RunAgain` when its name has just been taken."""
+    try:
+        await tx.run(
+            "UPDATE cards.issuer SET name = $2, fees = $3, updated_at = $4 WHERE id = $1",
+            issuer.id,
+            issuer.name,
+            _json(issuer.fees),
+            issuer.updated_at,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise RunAgain from error
 
 
 async def insert_cardholder(tx: Tx, cardholder: Cardholder) -> None:
