@@ -29,8 +29,7 @@ SANDBOX: Final = "met by the sandbox door only"
 CARDS: Final = "met by card management, and where the sandbox acts on cards"
 OF_CARDS: Final = "met by card management only"
 ROUTER: Final = "the router's, answered by the table of whoever was meant"
-HIDDEN: Final = "answered as an attribute that is not valid, with its pointer"
-WEBHOOKS: Final = "met by webhook endpoints, which no door has yet"
+NETWORK: Final = "met by the card network's door, which answers in the network's own way"
 
 NOT_AT_ALL: Final = {
     "BadSettings": START,
@@ -42,8 +41,9 @@ NOT_AT_ALL: Final = {
     "ParticipantNotFound": CLI,
     "IssuerExists": CLI,
     "TokenNotFound": CLI,
-    "EndpointNotFound": WEBHOOKS,
-    "TooManyEndpoints": WEBHOOKS,
+    "BadFrame": NETWORK,
+    "BadMessage": NETWORK,
+    "BadProfile": START,
 }
 """What is met at none of these doors."""
 
@@ -62,10 +62,12 @@ NOT_AT_BAKONG: Final = {
     "TransactionNotFound": CARDS,
     "BadQuery": OF_CARDS,
     "ClientId": OF_CARDS,
+    "EndpointNotFound": OF_CARDS,
     "EventNotFound": OF_CARDS,
     "IssuerNotFound": OF_CARDS,
     "NotAcceptable": OF_CARDS,
     "RelatedNotFound": OF_CARDS,
+    "TooManyEndpoints": OF_CARDS,
     "TypeConflict": OF_CARDS,
     "UnsupportedMediaType": OF_CARDS,
 }
@@ -84,16 +86,17 @@ NOT_AT_THE_SANDBOX: Final = {
     "NotRegistered": OPEN_API,
     "BadQuery": OF_CARDS,
     "ClientId": OF_CARDS,
+    "EndpointNotFound": OF_CARDS,
     "EventNotFound": OF_CARDS,
     "IssuerNotFound": OF_CARDS,
     "NotAcceptable": OF_CARDS,
     "RelatedNotFound": OF_CARDS,
+    "TooManyEndpoints": OF_CARDS,
     "TypeConflict": OF_CARDS,
     "UnsupportedMediaType": OF_CARDS,
 }
 NOT_AT_CARD_MANAGEMENT: Final = {
     **NOT_AT_ALL,
-    "BadUrl": HIDDEN,
     "BadFields": "its requests are read by attributes, not by fields",
     "ClockGoesForward": SANDBOX,
     "BadPan": SANDBOX,
