@@ -259,5 +259,5 @@ async def test_another_issuers_account_is_not_there(db: Database) -> None:
 async def test_a_balance_is_what_is_there_and_what_is_available(db: Database) -> None:
     account = await make_account(db, await make_cardholder(db, await make_issuer(db)))
     await move_one(db, make_topup(account, 10_000))
-    found = await db.read(lambda tx: cards.balance(tx, account=account))
+    (found,) = await db.read(lambda tx: ledger.balance(tx, [account.ledger_account_id]))
     assert (found.posted_minor, found.available_minor) == (10_000, 10_000)

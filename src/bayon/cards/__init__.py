@@ -1,7 +1,7 @@
 """Cards: issuers, cardholders, accounts, cards, and what moves on them. Knows no wire."""
 
 from bayon.cards import document
-from bayon.cards.accounts import OpenCardAccount, balance, open_accounts, update_account
+from bayon.cards.accounts import OpenCardAccount, open_accounts, update_account
 from bayon.cards.authorize import Authorize, response_code
 from bayon.cards.cardholders import CreateCardholder, create_cardholders, update_cardholder
 from bayon.cards.change import Expire, Increment, Reverse
@@ -111,7 +111,6 @@ __all__ = [
     "Wanted",
     "WeakPin",
     "add_issuer",
-    "balance",
     "categories",
     "category_of",
     "check",

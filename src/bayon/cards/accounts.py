@@ -20,7 +20,7 @@ from bayon.cards.texts import merged
 from bayon.db import Tx
 from bayon.errors import BayonError
 from bayon.ids import uuid7
-from bayon.ledger import Balance, OpenAccount
+from bayon.ledger import OpenAccount
 from bayon.money import Currency
 
 NUMBER: str = "/data/attributes/number"
@@ -83,13 +83,6 @@ async def update_account(
     await store.update_account(tx, after)
     await tell(tx, [("account.updated", after)], now=now)
     return after
-
-
-async def balance(tx: Tx, *, account: Account) -> Balance:
-    """Tell what is on an account. Locks nothing."""
-    (found,) = await ledger.balance(tx, [account.ledger_account_id])
-    assert found is not None, "every account has its ledger account"
-    return found
 
 
 async def _open(tx: Tx, commands: Sequence[OpenCardAccount], *, now: datetime) -> Sequence[Account]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
+from bayon import ledger
 from bayon.batch import Batcher, Reply, Request, Verb, answer_all, answer_once
 from bayon.cards import store, transaction_store
 from bayon.cards.accounts import OpenCardAccount, open_accounts
@@ -31,6 +32,7 @@ from bayon.cards.vault import Vault
 from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError
 from bayon.fetch import Fetcher
+from bayon.ledger import Balance
 from bayon.seal import Sealer
 from bayon.work import Worker
 
@@ -73,6 +75,7 @@ class Desk:
             self._batch(open_accounts), size_max=batch_size_max
         )
         self._finding: Batcher[UUID, Account | None] = Batcher(self._find, size_max=LOOKUPS_MAX)
+        self._weighing: Batcher[UUID, Balance] = Batcher(self._weigh, size_max=LOOKUPS_MAX)
         reviewer = Reviewer(db=db, sealer=sealer, fetcher=fetcher, policy=policy)
         self.reviews: Worker = Worker("reviews", reviewer.step, poll_s=REVIEW_POLL_S)
         self.expiries: Worker = Worker("expiries", self._expire, poll_s=EXPIRY_POLL_S)
@@ -91,6 +94,10 @@ class Desk:
         if account is None or account.issuer_id != issuer_id:
             raise CardAccountNotFound
         return account
+
+    async def balance(self, account: Account) -> Balance:
+        """Tell what is on an account, in one query for all who ask now."""
+        return await self._weighing.submit(account.ledger_account_id)
 
     async def create_cardholder(
         self, request: Request[CreateCardholder, Cardholder]
@@ -150,6 +157,14 @@ class Desk:
             return len(commands)
 
         return await self.db.transaction(work)
+
+    async def _weigh(self, ledger_ids: Sequence[UUID]) -> list[Balance]:
+        wanted = sorted(set(ledger_ids))
+        balances = await self.db.read(lambda tx: ledger.balance(tx, wanted))
+        found = dict(zip(wanted, balances, strict=True))
+        weighed = [found[ledger_id] for ledger_id in ledger_ids]
+        assert None not in weighed, "every account has its ledger account"
+        return [balance for balance in weighed if balance is not None]
 
     async def _find(self, account_ids: Sequence[UUID]) -> list[Account | None]:
         wanted = sorted(set(account_ids))

@@ -6,7 +6,7 @@ Source: Bongloy card management API, the sample of each section.
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 from typing import Final
 from uuid import UUID
 
@@ -29,8 +29,9 @@ Resource = dict[str, object]
 PAGES: Final = {"card_activation": "/card_activation/new", "pin_reset": "/pin_reset/new"}
 
 
+@lru_cache(maxsize=4_096)
 def instant(at: datetime) -> str:
-    """Show an instant to the second, in UTC."""
+    """Show an instant to the second, in UTC; those of a resource are often the same."""
     return at.isoformat(timespec="seconds")[:19] + "Z"
 
 

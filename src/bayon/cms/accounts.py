@@ -209,7 +209,7 @@ class Accounts:
     async def balance(self, call: Call) -> Answer:
         """Show a balance."""
         account = await self.desk.find_account(id_of(call, "account_id"), issuer_id=issuer_of(call))
-        balance = await self.desk.db.read(lambda tx: cards.balance(tx, account=account))
+        balance = await self.desk.balance(account)
         return found(call, document(cards.document.balance(account, balance)))
 
     async def list(self, call: Call) -> Answer:
