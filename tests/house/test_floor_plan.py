@@ -31,7 +31,7 @@ ROOMS: Final = {
     ),
     "postgres": "account place process server",
     "cards": (
-        "accounts authorize cardholders check clearing desk document find issue issuers lifecycle "
+        "accounts authorize cardholders change check clearing desk document find issue issuers lifecycle "
         "merchants model move pin redeem review store tell texts till topup transaction_store vault"
     ),
     "events": (
@@ -41,9 +41,10 @@ ROOMS: Final = {
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api participants register samples tokens wire",
     "cms": (
-        "accounts api attributes cardholders issued issuers jsonapi operation query reply samples "
-        "shapes transactions wire"
+        "accounts api attributes cardholders hooks issued issuers jsonapi operation query reply "
+        "samples shapes transactions wire"
     ),
+    "network": "describe fields frame iso8583 plan profile wire",
     "pages": (
         "forms guard landing manual page pin_form pins receipts refusals returning views words"
     ),
@@ -78,6 +79,7 @@ LIBRARIES: Final = {
         "batch/store.py cards/store.py cards/transaction_store.py db.py postgres/server.py"
     ),
     "cryptography": "cards/pin.py seal.py",
+    "iso18245": "cards/merchants.py",
     "jinja2": "pages/page.py",
     "jwt": "bakong/tokens.py events/sign.py",
     "litestar": "app.py pages/ web/operation.py",
