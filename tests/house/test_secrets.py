@@ -35,6 +35,8 @@ MAY_REVEAL: Final = {
     "events/sign.py:_signature": "signs a delivery",
     "events/sign.py:headers": "signs a delivery's token",
     "events/sign.py:seal_secret": "seals an endpoint's secret",
+    "network/describe.py:masked_pan": "shows what of a card number may be seen",
+    "network/iso8583.py:encode": "writes a frame",
     "serve.py:_database": "connects",
     "serve.py:_each": "takes the keys of each version, for the one below",
     "serve.py:_refuse_weak_keys": "refuses the sandbox's keys, and keys one can guess",
