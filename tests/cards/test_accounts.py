@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from bayon import cards
+from bayon import cards, ledger
 from bayon.cards import (
     Account,
     BadAttributes,
@@ -260,4 +260,5 @@ async def test_a_balance_is_what_is_there_and_what_is_available(db: Database) ->
     account = await make_account(db, await make_cardholder(db, await make_issuer(db)))
     await move_one(db, make_topup(account, 10_000))
     (found,) = await db.read(lambda tx: ledger.balance(tx, [account.ledger_account_id]))
+    assert found is not None
     assert (found.posted_minor, found.available_minor) == (10_000, 10_000)
