@@ -168,77 +168,80 @@ async def _accounts(tx: Tx, holder: Cardholder, first: int, last: int) -> None:
     )
 
 
+_TEN_KINDS: Final = """
+    WITH kind AS (
+        SELECT * FROM unnest($11::int[], $12::text[], $13::text[], $14::text[], $15::bigint[],
+            $16::text[], $17::text[], $18::text[], $19::text[]) AS k (place, type, status,
+            adjustment, amount, funding_source, decline_reason, merchant, told)
+    ), new AS MATERIALIZED (
+        SELECT kind.*, n, lpad(n::text, 12, '0') AS number,
+            (n - 1) / 10 % 2 = 0 AS hot, n % 100 = 4 AS late,
+            CASE WHEN (n - 1) / 10 % 2 = 0 THEN 1 ELSE 2 + (n - 1) / 10 END AS account,
+            $3::timestamptz + n * $4::interval AS at
+        FROM generate_series($1::int, $2::int) AS n JOIN kind ON kind.place = (n - 1) % 10
+    ), made AS MATERIALIZED (
+        SELECT *, lpad(account::text, 12, '0') AS whose,
+            CASE WHEN late THEN at - interval '2 hours' ELSE at END AS occurred_at
+        FROM new
+    ), moved AS (
+        INSERT INTO ledger.transfer (id, debit_account_id, credit_account_id, amount_minor,
+            cause_id, created_at, occurred_at)
+        SELECT ($9 || number)::uuid,
+            CASE adjustment WHEN 'credit' THEN $20::uuid ELSE ($6 || whose)::uuid END,
+            CASE adjustment WHEN 'credit' THEN ($6 || whose)::uuid ELSE $21::uuid END,
+            amount, ($8 || number)::uuid, at, occurred_at
+        FROM made WHERE status = 'settled'
+    ), held AS (
+        INSERT INTO ledger.hold (id, account_id, amount_minor, open_minor, state, cause_id,
+            created_at, expires_at)
+        SELECT ($10 || number)::uuid, ($6 || whose)::uuid, amount,
+            CASE status WHEN 'pending' THEN amount ELSE 0 END,
+            CASE status WHEN 'pending' THEN 'open' ELSE 'released' END,
+            ($8 || number)::uuid, at, at + interval '60 days'
+        FROM made WHERE status IN ('pending', 'reversed')
+    ), told AS (
+        INSERT INTO events.event (id, owner_id, seq, type, subject_id, body, created_at)
+        SELECT ($22 || number)::uuid, $23, 10 + n,
+            CASE status WHEN 'declined' THEN 'transaction.declined'
+                ELSE 'transaction.created' END,
+            ($8 || number)::uuid,
+            convert_to(replace(replace(replace(replace(replace(replace(replace(told,
+                $24, $22 || number), $25, $8 || number), $26, $5 || whose), $27, $7 || whose),
+                $28, number),
+                $29, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+                $30, to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+                'UTF8'), at
+        FROM made
+    ), carded AS (
+        INSERT INTO cards.card (seq, id, issuer_id, account_id, cardholder_id, type, status,
+            last_four, exp_month, exp_year, pan_sealed, pan_digest, pin_tries, created_at,
+            updated_at)
+        SELECT 10 + $31::int + n, ($7 || whose)::uuid, $23, ($5 || whose)::uuid,
+            a.cardholder_id, 'physical', 'active', '0000', 12, 2099, '',
+            sha256(made.number::bytea), 0, at, at
+        FROM made JOIN cards.account AS a ON a.id = ($5 || whose)::uuid
+        WHERE place = 0 AND (NOT hot OR n = 1)
+    )
+    INSERT INTO cards.transaction (seq, late, id, issuer_id, account_id, card_id, number, type,
+        status, balance_adjustment_type, currency, amount_minor, transaction_currency,
+        transaction_amount_minor, fees, merchant, funding_source, decline_reason, hold_id,
+        occurred_at, settled_at, created_at, updated_at)
+    SELECT 10 + 2 * $31::int + n, late, ($8 || number)::uuid, $23, ($5 || whose)::uuid,
+        CASE WHEN merchant IS NOT NULL THEN ($7 || whose)::uuid END, number, type, status,
+        adjustment, 'USD', amount, 'USD', amount, '[]', merchant::json, funding_source,
+        decline_reason,
+        CASE WHEN status IN ('pending', 'reversed') THEN ($10 || number)::uuid END,
+        occurred_at, CASE status WHEN 'settled' THEN at END, at, at
+    FROM made
+"""
+
+
 async def _transactions(tx: Tx, world: CardWorld, first: int, last: int) -> None:
     """Write transactions of ten kinds, one after the other, with all that belongs to them."""
     kinds = _kinds(world.issuer.id)
     names = ("type", "status", "balance_adjustment_type", "amount_minor", "funding_source")
     await tx.run(
-        """
-        WITH kind AS (
-            SELECT * FROM unnest($11::int[], $12::text[], $13::text[], $14::text[], $15::bigint[],
-                $16::text[], $17::text[], $18::text[], $19::text[]) AS k (place, type, status,
-                adjustment, amount, funding_source, decline_reason, merchant, told)
-        ), new AS MATERIALIZED (
-            SELECT kind.*, n, lpad(n::text, 12, '0') AS number,
-                (n - 1) / 10 % 2 = 0 AS hot, n % 100 = 4 AS late,
-                CASE WHEN (n - 1) / 10 % 2 = 0 THEN 1 ELSE 2 + (n - 1) / 10 END AS account,
-                $3::timestamptz + n * $4::interval AS at
-            FROM generate_series($1::int, $2::int) AS n JOIN kind ON kind.place = (n - 1) % 10
-        ), made AS MATERIALIZED (
-            SELECT *, lpad(account::text, 12, '0') AS whose,
-                CASE WHEN late THEN at - interval '2 hours' ELSE at END AS occurred_at
-            FROM new
-        ), moved AS (
-            INSERT INTO ledger.transfer (id, debit_account_id, credit_account_id, amount_minor,
-                cause_id, created_at, occurred_at)
-            SELECT ($9 || number)::uuid,
-                CASE adjustment WHEN 'credit' THEN $20::uuid ELSE ($6 || whose)::uuid END,
-                CASE adjustment WHEN 'credit' THEN ($6 || whose)::uuid ELSE $21::uuid END,
-                amount, ($8 || number)::uuid, at, occurred_at
-            FROM made WHERE status = 'settled'
-        ), held AS (
-            INSERT INTO ledger.hold (id, account_id, amount_minor, open_minor, state, cause_id,
-                created_at, expires_at)
-            SELECT ($10 || number)::uuid, ($6 || whose)::uuid, amount,
-                CASE status WHEN 'pending' THEN amount ELSE 0 END,
-                CASE status WHEN 'pending' THEN 'open' ELSE 'released' END,
-                ($8 || number)::uuid, at, at + interval '60 days'
-            FROM made WHERE status IN ('pending', 'reversed')
-        ), told AS (
-            INSERT INTO events.event (id, owner_id, seq, type, subject_id, body, created_at)
-            SELECT ($22 || number)::uuid, $23, 10 + n,
-                CASE status WHEN 'declined' THEN 'transaction.declined'
-                    ELSE 'transaction.created' END,
-                ($8 || number)::uuid,
-                convert_to(replace(replace(replace(replace(replace(replace(replace(told,
-                    $24, $22 || number), $25, $8 || number), $26, $5 || whose), $27, $7 || whose),
-                    $28, number),
-                    $29, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
-                    $30, to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
-                    'UTF8'), at
-            FROM made
-        ), carded AS (
-            INSERT INTO cards.card (seq, id, issuer_id, account_id, cardholder_id, type, status,
-                last_four, exp_month, exp_year, pan_sealed, pan_digest, pin_tries, created_at,
-                updated_at)
-            SELECT 10 + $31::int + n, ($7 || whose)::uuid, $23, ($5 || whose)::uuid,
-                a.cardholder_id, 'physical', 'active', '0000', 12, 2099, '',
-                sha256(made.number::bytea), 0, at, at
-            FROM made JOIN cards.account AS a ON a.id = ($5 || whose)::uuid
-            WHERE place = 0 AND (NOT hot OR n = 1)
-        )
-        INSERT INTO cards.transaction (seq, late, id, issuer_id, account_id, card_id, number, type,
-            status, balance_adjustment_type, currency, amount_minor, transaction_currency,
-            transaction_amount_minor, fees, merchant, funding_source, decline_reason, hold_id,
-            occurred_at, settled_at, created_at, updated_at)
-        SELECT 10 + 2 * $31::int + n, late, ($8 || number)::uuid, $23, ($5 || whose)::uuid,
-            CASE WHEN merchant IS NOT NULL THEN ($7 || whose)::uuid END, number, type, status,
-            adjustment, 'USD', amount, 'USD', amount, '[]', merchant::json, funding_source,
-            decline_reason,
-            CASE WHEN status IN ('pending', 'reversed') THEN ($10 || number)::uuid END,
-            occurred_at, CASE status WHEN 'settled' THEN at END, at, at
-        FROM made
-        """,
+        _TEN_KINDS,
         *(first, last, world.since, SPAN / world.count),
         *(ACCOUNT, LEDGER, CARD, TRANSACTION, TRANSFER, HOLD),
         list(range(len(kinds))),

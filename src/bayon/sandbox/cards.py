@@ -132,21 +132,24 @@ class CardDoor:
                 answers=samples.CLEAR_ANSWERS,
             ),
             *self._changes(),
-            Operation(
-                name="sandbox_review",
-                path="/sandbox/v1/cardholders/{id}/review",
-                summary="Decide on a cardholder's profile",
-                doc="Accepts or rejects a profile, in whatever state it is.",
-                serve=self.review,
-                access=ISSUER,
-                body=(
-                    Field(name="decision", one_of=DECISIONS),
-                    Field(name="reason", required=False, length_max=100),
-                ),
-                sample=samples.REVIEW,
-                answers=samples.REVIEW_ANSWERS,
-            ),
+            self._reviewing(),
         ]
+
+    def _reviewing(self) -> Operation:
+        return Operation(
+            name="sandbox_review",
+            path="/sandbox/v1/cardholders/{id}/review",
+            summary="Decide on a cardholder's profile",
+            doc="Accepts or rejects a profile, in whatever state it is.",
+            serve=self.review,
+            access=ISSUER,
+            body=(
+                Field(name="decision", one_of=DECISIONS),
+                Field(name="reason", required=False, length_max=100),
+            ),
+            sample=samples.REVIEW,
+            answers=samples.REVIEW_ANSWERS,
+        )
 
     def _changes(self) -> Sequence[Operation]:
         of_amount = (Field(name="amount", kind="number", required=False, doc="minor units"),)
