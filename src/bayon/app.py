@@ -129,7 +129,13 @@ def build(
     metrics = Metrics(rail, desk)
     described = describe(doors, version=version("bayon"), schemas=cms.COMPONENTS)
     handlers += pages.handlers(
-        db=db, rail=rail, porch=porch, settings=settings, sealer=sealer, api=described
+        db=db,
+        rail=rail,
+        porch=porch,
+        settings=settings,
+        sealer=sealer,
+        api=described,
+        vault=desk.vault,
     )
     handlers += _plain_routes(db, metrics, described, everybody=settings.sandbox)
     litestar = Litestar(

@@ -78,7 +78,7 @@ class Desk:
         self._weighing: Batcher[UUID, Balance] = Batcher(self._weigh, size_max=LOOKUPS_MAX)
         reviewer = Reviewer(db=db, sealer=sealer, fetcher=fetcher, policy=policy)
         self.reviews: Worker = Worker("reviews", reviewer.step, poll_s=REVIEW_POLL_S)
-        self.expiries: Worker = Worker("expiries", self._expire, poll_s=EXPIRY_POLL_S)
+        self.expiries: Worker = Worker("expiries", self.expire, poll_s=EXPIRY_POLL_S)
 
     async def move(self, request: Request[Move, Transaction]) -> Reply[Transaction]:
         """Move money, in the batch that forms. Errors: as the verb, and `KeyReused`."""
@@ -145,8 +145,8 @@ class Desk:
 
         return run
 
-    async def _expire(self) -> int:
-        """Give back the holds whose time is over, together."""
+    async def expire(self) -> int:
+        """Give back the holds whose time is over, together; returns how many."""
 
         async def work(tx: Tx) -> int:
             now = (await read_clock(tx)).now()

@@ -172,7 +172,7 @@ def handlers(
     settings: Settings,
     sealer: Sealer,
     api: dict[str, Any],
-    vault: Vault | None = None,
+    vault: Vault,
 ) -> list[ControllerRouterHandler]:
     """List the handlers of the pages."""
     guard = Guard(porch=porch, sealer=sealer)
@@ -207,7 +207,7 @@ def handlers(
     async def pay(request: Request[Any, Any, Any], slug: FromPath[str]) -> Redirect:
         return await pages.pay(request, slug)
 
-    pins = [] if vault is None else pin_handlers(db=db, guard=guard, vault=vault, settings=settings)
+    pins = pin_handlers(db=db, guard=guard, vault=vault, settings=settings)
     return [welcome, docs, land, pay, *pins, *_files()]
 
 
