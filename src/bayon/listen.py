@@ -6,13 +6,14 @@ import resource
 import socket
 from collections.abc import Generator
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 import uvicorn
+from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bayon import bakong
-from bayon.app import HEADERS_SIZE_MAX, Bayon
+from bayon.app import HEADERS_SIZE_MAX
 from bayon.config import Settings
 from bayon.errors import Unavailable
 from bayon.web import BodyTooLarge
@@ -46,6 +47,15 @@ def bound(host: str, port: int) -> Generator[socket.socket]:
         yield listener
 
 
+class Answering(Protocol):
+    """What answers requests: Bayon itself, and the command line's receiver of webhooks."""
+
+    @property
+    def asgi(self) -> ASGIApp:
+        """The application."""
+        ...
+
+
 class Server(uvicorn.Server):
     """One listener. Signals are the process's, not each server's."""
 
@@ -60,11 +70,11 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    bayon: Bayon, settings: Settings, listener: socket.socket, key_file: Path | None = None
+    answering: Answering, settings: Settings, listener: socket.socket, key_file: Path | None = None
 ) -> Server:
     """Make what answers on one listener."""
     config = uvicorn.Config(
-        bayon.asgi,  # pyright: ignore[reportArgumentType] - the same protocol by another name
+        answering.asgi,  # pyright: ignore[reportArgumentType] - the same protocol by another name
         loop="none",
         http=Wire,
         ws="none",

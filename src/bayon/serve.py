@@ -60,6 +60,7 @@ class Addresses:
     database_url: str
     cms_token: str
     other_cms_token: str
+    webhook_signing_secret: str
     bakong_token: str
     participant_token: str
     pid: int
@@ -73,7 +74,7 @@ async def run_dev(settings: Settings, *, ready_file: Path | None) -> None:
     no sandbox's.
     """
     take_all_files()
-    await _until_stopped(_dev(settings, ready_file))
+    await until_stopped(_dev(settings, ready_file))
 
 
 async def run_serve(settings: Settings, *, parts: tuple[Part, ...]) -> None:
@@ -83,10 +84,10 @@ async def run_serve(settings: Settings, *, parts: tuple[Part, ...]) -> None:
     `Unavailable` when the port is taken or the database is away.
     """
     take_all_files()
-    await _until_stopped(_serve(settings, parts))
+    await until_stopped(_serve(settings, parts))
 
 
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP, which cancel the work once: it may then tidy up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -125,6 +126,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 database_url=url,
                 cms_token=demo.cms_token,
                 other_cms_token=demo.other_cms_token,
+                webhook_signing_secret=demo.webhook_signing_secret,
                 bakong_token=demo.bakong_token,
                 participant_token=demo.participant_token,
                 pid=os.getpid(),

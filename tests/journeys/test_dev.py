@@ -26,7 +26,8 @@ from sandboxes import Server
 
 MEMBERS = {
     *("http_url", "https_url", "tls_cert_file", "database_url"),
-    *("bakong_token", "participant_token", "pid"),
+    *("bakong_token", "participant_token", "cms_token", "other_cms_token"),
+    *("webhook_signing_secret", "pid"),
 }
 START_S = 15.0
 RESTART_S = 2.0

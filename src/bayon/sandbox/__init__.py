@@ -2,5 +2,17 @@
 
 from bayon.sandbox.api import SandboxDoor, refuse
 from bayon.sandbox.demo import Demo, Keys, TokenMaker, keep_keys, seed
+from bayon.sandbox.demo_cards import DEMO_ISSUER, WEBHOOK_KEPT_AS, WEBHOOK_PORT
 
-__all__ = ["Demo", "Keys", "SandboxDoor", "TokenMaker", "keep_keys", "refuse", "seed"]
+__all__ = [
+    "DEMO_ISSUER",
+    "WEBHOOK_KEPT_AS",
+    "WEBHOOK_PORT",
+    "Demo",
+    "Keys",
+    "SandboxDoor",
+    "TokenMaker",
+    "keep_keys",
+    "refuse",
+    "seed",
+]

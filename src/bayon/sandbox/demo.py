@@ -23,6 +23,7 @@ from bayon.payments import (
     Statement,
 )
 from bayon.sandbox.demo_cards import seed_cards
+from bayon.seal import Sealer
 from bayon.web import keep_token, new_token
 
 PARTICIPANT: Final = ("devb", "Dev Bank")
@@ -53,6 +54,7 @@ class Demo:
     participant_token: str
     cms_token: str
     other_cms_token: str
+    webhook_signing_secret: str
 
 
 class TokenMaker(Protocol):
@@ -86,10 +88,12 @@ async def seed(tx: Tx, *, now: datetime, make_token: TokenMaker, vault: Vault) -
     integrator_id = await payments.register_verified(
         tx, email=EMAIL, organization="Bayon", project="Sandbox", now=now
     )
-    demo_cards = await seed_cards(tx, vault=vault, now=now)
+    sealer = Sealer.from_text((await keep_keys(tx)).seal_keys.reveal())
+    demo_cards = await seed_cards(tx, vault=vault, sealer=sealer, now=now)
     return Demo(
         cms_token=demo_cards.cms_token,
         other_cms_token=demo_cards.other_cms_token,
+        webhook_signing_secret=demo_cards.webhook_signing_secret,
         participant_token=await _participant_token(tx, participant, now=now),
         bakong_token=await _bakong_token(tx, integrator_id, make_token, now=now),
     )

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from bayon import cards
+from bayon import cards, events
 from bayon.cards import (
     Account,
     Cardholder,
@@ -18,12 +18,17 @@ from bayon.cards import (
     Transaction,
     Vault,
 )
-from bayon.db import RunAgain, Tx, keep_secret
+from bayon.db import RunAgain, Tx, keep_secret, read_secret
 from bayon.errors import BayonError
+from bayon.fetch import Fetcher
 from bayon.log import Secret
+from bayon.seal import Sealer
 from bayon.web import keep_token, new_token
 
-NAMES: Final = ("Demo Issuer", "Other Demo Issuer")
+DEMO_ISSUER: Final = "Demo Issuer"
+NAMES: Final = (DEMO_ISSUER, "Other Demo Issuer")
+WEBHOOK_PORT: Final = 8584
+WEBHOOK_KEPT_AS: Final = "demo_webhook_signing_secret"
 NUMBER: Final = "900001"
 FUNDS_MINOR: Final = 100_00
 PIN: Final = "5279"
@@ -32,13 +37,14 @@ YEARS: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class DemoCards:
-    """The tokens of both issuers."""
+    """The tokens of both issuers, and the secret of the first one's webhook endpoint."""
 
     cms_token: str
     other_cms_token: str
+    webhook_signing_secret: str
 
 
-async def seed_cards(tx: Tx, *, vault: Vault, now: datetime) -> DemoCards:
+async def seed_cards(tx: Tx, *, vault: Vault, sealer: Sealer, now: datetime) -> DemoCards:
     """Put both issuers there, once, and what the first one has."""
     known = {issuer.name: issuer for issuer in await cards.issuers(tx)}
     first, other = [known.get(name) or await _issuer(tx, name, now=now) for name in NAMES]
@@ -47,6 +53,7 @@ async def seed_cards(tx: Tx, *, vault: Vault, now: datetime) -> DemoCards:
     return DemoCards(
         cms_token=await _token(tx, first, name="demo_cms_token", now=now),
         other_cms_token=await _token(tx, other, name="demo_other_cms_token", now=now),
+        webhook_signing_secret=await _webhook(tx, first.id, sealer, now=now),
     )
 
 
@@ -61,6 +68,25 @@ async def _token(tx: Tx, issuer: Issuer, *, name: str, now: datetime) -> str:
     token = await keep_secret(tx, name=name, value=new_token())
     await keep_token(tx, kind="issuer", owner=str(issuer.id), token=token, label="demo", now=now)
     return token
+
+
+async def _webhook(tx: Tx, issuer_id: UUID, sealer: Sealer, *, now: datetime) -> str:
+    """Put an endpoint there, once, that is disabled until somebody wants it."""
+    if kept := await read_secret(tx, name=WEBHOOK_KEPT_AS):
+        return kept
+    made = await events.create_endpoint(
+        tx,
+        owner_id=issuer_id,
+        url=f"http://localhost:{WEBHOOK_PORT}/",
+        enabled=False,
+        sealer=sealer,
+        fetcher=Fetcher(loopback=True),
+        now=now,
+    )
+    secret = made.secret.reveal()
+    if await keep_secret(tx, name=WEBHOOK_KEPT_AS, value=secret) != secret:
+        raise RunAgain  # another process is seeding this very moment
+    return secret
 
 
 async def _one_of_everything(tx: Tx, issuer_id: UUID, vault: Vault, *, now: datetime) -> None:
