@@ -158,6 +158,7 @@ CHANGE_ANSWERS: Final = (
         title="As it is now",
         body={"transaction_id": _TRANSACTION, "status": "reversed", "amount": 1_000},
     ),
+    failed(None, "No such transaction", status=404, message="There is no such transaction."),
     failed(5, "Not pending", status=409, message="The transaction is not pending."),
 )
 PRESENT: Final = {"card_id": "<a card's id>", "amount": 1_000}
@@ -167,5 +168,6 @@ PRESENT_ANSWERS: Final = (
         title="Settled",
         body={"transaction_id": _TRANSACTION, "status": "settled", "amount": 1_000},
     ),
+    failed(None, "No such card", status=404, message="There is no such card."),
     failed(5, "Out of range", message="amount is out of range."),
 )
