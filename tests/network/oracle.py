@@ -1,5 +1,6 @@
 """pyiso8583 as an oracle: its tables out of our profiles, and what it makes of bytes and fields."""
 
+from functools import cache
 from typing import Any
 
 import iso8583
@@ -10,6 +11,7 @@ from bayon.network.profile import Profile, Wire
 ENCODINGS = {"ascii": "latin-1"}
 
 
+@cache
 def table_of(profile: Profile) -> dict[str, dict[str, Any]]:
     charset = ENCODINGS.get(profile.charset, profile.charset)
     whole = {"len_enc": "ascii", "len_type": 0, "desc": ""}

@@ -5,8 +5,8 @@ tells the field and the reason, never the content. What a card must keep to itse
 `Secret`. Pure, and on the hot path of every authorisation: a profile is compiled once, what a
 bitmap announces once for each bitmap, and a field is then one slice and one check.
 
-Its own codec, because `pyiso8583`, which is the oracle of the tests, takes five times as long and
-checks no content.
+Our own codec, because `pyiso8583`, which is the oracle of the tests, takes more than twice as
+long for a message and checks no content.
 """
 
 import binascii
