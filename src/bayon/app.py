@@ -29,7 +29,7 @@ from litestar.types import (
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bayon import bakong, cards, cms, events, ledger, pages, payments, sandbox
-from bayon.bakong import OpenApi, ParticipantApi, Registrar
+from bayon.bakong import CallbackApi, OpenApi, ParticipantApi, Registrar
 from bayon.cards import Desk, Policy, Vault, VaultKeys
 from bayon.cms import CardApi
 from bayon.config import Settings
@@ -93,12 +93,8 @@ def build(
     """Wire everything; touches nothing outside."""
     sealer = Sealer.from_text(seal_keys.reveal())
     rail = Rail(db, sealer, batch_size_max=settings.batch_size_max)
-    courier = Courier(
-        db,
-        sealer,
-        Fetcher(loopback=settings.sandbox, timeout_s=events.TIMEOUT_S),
-        iss=settings.webhook_iss,
-    )
+    fetcher = Fetcher(loopback=settings.sandbox, timeout_s=events.TIMEOUT_S)
+    courier = Courier(db, sealer, fetcher, iss=settings.webhook_iss)
     desk = _desk(settings, db, sealer, Vault(vault_keys), told=courier.nudge)
     gate = Gate(db, signed=lambda token: bakong.tokens.signed(jwt_key, token))
     porch = Porch(
@@ -109,7 +105,10 @@ def build(
         public_url=settings.public_url.rstrip("/") if settings.public_url else None,
     )
     registrar = Registrar(db=db, settings=settings, key=jwt_key)
-    open_api = OpenApi(db=db, rail=rail, registrar=registrar, settings=settings).operations()
+    open_api = [
+        *OpenApi(db=db, rail=rail, registrar=registrar, settings=settings, gate=gate).operations(),
+        *CallbackApi(db=db, rail=rail, sealer=sealer, fetcher=fetcher).operations(),
+    ]
     participant_api = ParticipantApi(db=db, rail=rail, sealer=sealer).operations()
     card_api = CardApi(desk=desk, sealer=sealer, virtual=settings.virtual_cards).operations()
     doors = [

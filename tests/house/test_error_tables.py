@@ -22,6 +22,7 @@ CLI: Final = "met by the command line only"
 START: Final = "stops the start, before any door is open"
 INNER: Final = "a fault of ours: answered as one, 9 and 500, and logged"
 PAGES: Final = "met by the pages, which have a table of their own"
+FIELD: Final = "answered as a field that breaks its rule"
 FETCH: Final = "met by workers, who note it; no request waits for a fetch"
 PAYMENTS: Final = "met by the doors of payments only"
 OPEN_API: Final = "met by the Open API and the participants' door only"
@@ -49,7 +50,7 @@ NOT_AT_ALL: Final = {
 
 NOT_AT_BAKONG: Final = {
     **NOT_AT_ALL,
-    "BadUrl": FETCH,
+    "BadUrl": FIELD,
     "ClockGoesForward": SANDBOX,
     "BadPan": SANDBOX,
     "BadPin": SANDBOX,
@@ -77,6 +78,7 @@ NOT_AT_THE_SANDBOX: Final = {
     "DeeplinkNotFound": PAGES,
     "UnknownPath": ROUTER,
     "AccountExists": OPEN_API,
+    "CallbackNotFound": OPEN_API,
     "NotRefundable": OPEN_API,
     "StaticQr": OPEN_API,
     "BadCode": OPEN_API,
@@ -109,6 +111,7 @@ NOT_AT_CARD_MANAGEMENT: Final = {
     "BadCode": PAYMENTS,
     "BadEmail": PAYMENTS,
     "BadQR": PAYMENTS,
+    "CallbackNotFound": PAYMENTS,
     "DeeplinkNotFound": PAYMENTS,
     "EmailTaken": PAYMENTS,
     "MailDown": PAYMENTS,

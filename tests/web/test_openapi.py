@@ -54,7 +54,7 @@ BY_TYPE: Final = {
     "array": list,
     "object": dict,
 }
-WITH_BODY: Final = {"post", "patch"}
+WITH_BODY: Final = {"post", "patch", "put"}
 CARDS: Final = "Card management"
 SAMPLES_ID: Final = "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d11"
 
@@ -200,6 +200,9 @@ OWN_CODES: Final[dict[str, set[int]]] = {
     "check_transaction_by_hash_list": {6},
     "check_bakong_account": {6, 11, 12},
     "check_account_exist": {6, 11, 12},
+    "put_callback": {6},
+    "get_callback": {1, 6},
+    "delete_callback": {1, 6},
     "open_account": {6, 12},
     "get_account": {6, 11, 12},
     "deposit": {3, 6, 11, 12},

@@ -2,8 +2,17 @@
 
 from bayon.bakong import tokens
 from bayon.bakong.api import OpenApi
+from bayon.bakong.callbacks import CallbackApi
 from bayon.bakong.participants import ParticipantApi
 from bayon.bakong.register import Registrar, issue_token
 from bayon.bakong.wire import refuse
 
-__all__ = ["OpenApi", "ParticipantApi", "Registrar", "issue_token", "refuse", "tokens"]
+__all__ = [
+    "CallbackApi",
+    "OpenApi",
+    "ParticipantApi",
+    "Registrar",
+    "issue_token",
+    "refuse",
+    "tokens",
+]

@@ -11,7 +11,7 @@ from typing import Final, cast
 from bayon import payments
 from bayon.bakong import samples
 from bayon.bakong.register import Registrar
-from bayon.bakong.wire import StaticQr, refuse
+from bayon.bakong.wire import StaticQr, owner_of, refuse
 from bayon.config import Settings
 from bayon.db import Database, Tx
 from bayon.errors import Problem
@@ -22,7 +22,9 @@ from bayon.web import (
     BadFields,
     Call,
     Field,
+    Gate,
     Operation,
+    Unauthorized,
     Values,
     failure,
     free_text,
@@ -42,7 +44,6 @@ APP_NAME_LENGTH_MAX: Final = 100
 URL_LENGTH_MAX: Final = 2_048
 """Anybody may make links, and they are kept: so each is small."""
 
-FOUND: Final = "Getting transaction successfully."
 MD5: Final = Field(name="md5", length_max=255, doc="MD5 of the QR's text, hex")
 HASH: Final = Field(name="hash", length_max=255, doc="the transaction's full hash, hex")
 EMAIL: Final = Field(name="email", length_min=0, length_max=30)
@@ -70,12 +71,13 @@ SOURCE_INFO: Final = Field(
 
 @dataclass(frozen=True, kw_only=True)
 class OpenApi:
-    """The door of the Bakong Open API."""
+    """The door of the Bakong Open API. `gate` tells who makes a deeplink; without one, nobody."""
 
     db: Database
     rail: Rail
     registrar: Registrar
     settings: Settings
+    gate: Gate | None = None
 
     def operations(self) -> list[Operation]:
         """List the operations of this door."""
@@ -124,7 +126,8 @@ class OpenApi:
                 name="generate_deeplink_by_qr",
                 path="/v1/generate_deeplink_by_qr",
                 summary="Generate a deeplink to a dynamic QR",
-                doc="Makes a link, another one each time, to a page with the QR to pay.",
+                doc="Makes a link, another one each time, to a page with the QR to pay. No token "
+                "is needed; whoever sends one, and has a callback, is told of the payment there.",
                 serve=self.generate_deeplink_by_qr,
                 body=(free_text("qr"), SOURCE_INFO),
                 sample=samples.DEEPLINK,
@@ -227,11 +230,14 @@ class OpenApi:
         return Answer(body=success({"token": token}, "Token has been issued"))
 
     async def generate_deeplink_by_qr(self, call: Call) -> Answer:
-        """Make a link to a QR, another one each time."""
+        """Make a link to a QR, another one each time; its integrator listens, if it says who."""
         source = _source_info(call.values, loopback=self.settings.sandbox)
         qr = khqr.reading(text(call.values, "qr"))
         if khqr.read(qr).static:
             raise StaticQr
+        integrator_id = await self._bearer(call)
+        if integrator_id is not None:
+            await self.rail.listen(khqr.md5(qr), integrator_id=integrator_id)
         now = (await self.db.clock()).now()
 
         async def work(tx: Tx) -> str:
@@ -250,10 +256,12 @@ class OpenApi:
 
     async def check_by_md5(self, call: Call) -> Answer:
         """Tell the status of a QR's payment, at once or as soon as it is made."""
-        wait_s = _wait_s(call.values)
-        return _status(
-            await self.rail.status_by_md5(text(call.values, "md5"), wait_s=wait_s), by_md5=True
+        found = await self.rail.status_by_md5(
+            text(call.values, "md5"), wait_s=_wait_s(call.values), integrator_id=owner_of(call)
         )
+        if found is None:
+            raise PaymentNotFound
+        return Answer(body=document.answer_by_md5(found))
 
     async def check_by_hash(self, call: Call) -> Answer:
         """Tell the status of a payment by its full hash."""
@@ -289,7 +297,7 @@ class OpenApi:
     async def check_by_md5_list(self, call: Call) -> Answer:
         """Tell the status of up to fifty QRs' payments, in the order asked."""
         md5s = _listed(call, "md5List")
-        found = await self.db.read(lambda tx: payments.by_md5(tx, md5s))
+        found = await self.rail.statuses_by_md5(md5s, integrator_id=owner_of(call))
         return _statuses("md5", md5s, found)
 
     async def check_by_hash_list(self, call: Call) -> Answer:
@@ -297,6 +305,15 @@ class OpenApi:
         hashes = _listed(call, "hashList")
         found = await self.db.read(lambda tx: payments.by_hash(tx, hashes))
         return _statuses("hash", hashes, found)
+
+    async def _bearer(self, call: Call) -> str | None:
+        """Tell whose token came along where none is needed; a bad one turns nobody away."""
+        if self.gate is None or call.token is None:
+            return None
+        try:
+            return (await self.gate.enter(call.token, "integrator")).owner
+        except Unauthorized:
+            return None
 
     async def check_bakong_account(self, call: Call) -> Answer:
         """Tell whether an account exists."""
@@ -306,14 +323,12 @@ class OpenApi:
         return Answer(body=success(None, "Account ID exists"))
 
 
-def _status(payment: Payment | None, *, by_md5: bool = False) -> Answer:
+def _status(payment: Payment | None) -> Answer:
     if payment is None:
         raise PaymentNotFound
-    if by_md5 and payment.qr_kind == "static":
-        raise StaticQr
     if payment.state == "failed":
         return Answer(body=failure(3))
-    return Answer(body=success(document.transaction(payment), FOUND))
+    return Answer(body=success(document.transaction(payment), document.FOUND))
 
 
 def _statuses(name: str, asked: Sequence[str], found: Sequence[Payment | None]) -> Answer:
@@ -325,9 +340,9 @@ def _item(name: str, wanted: str, payment: Payment | None) -> dict[str, object]:
     if payment is None:
         status, says = "NOT_FOUND", "Transaction could not be found. Please check and try again."
     elif name == "md5" and payment.qr_kind == "static":
-        status, says = "STATIC_QR", "Sorry, the system does not support static QR code."
+        status, says = "STATIC_QR", document.STATIC
     elif payment.state == "failed":
-        status, says = "FAILED", "Transaction failed."
+        status, says = "FAILED", document.FAILED
     else:
         status, says = "SUCCESS", "Transaction success"
     data = document.transaction(payment) if payment and status == "SUCCESS" else None

@@ -15,10 +15,10 @@ _TOKEN: Final = {"token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.<payload>.<signa
 NULLABLE: Final = frozenset(
     {
         *("description", "receiverBank", "receiverBankAccount", "instructionRef", "externalRef"),
-        *("md5", "declineReason", "trackingStatus"),
+        *("md5", "declineReason", "trackingStatus", "disabledReason"),
     }
 )
-"""What a payment may be without."""
+"""What a payment, or a callback, may be without."""
 
 
 def shown(data: object, message: str, *, title: str = "Success") -> Shown:
@@ -135,6 +135,27 @@ ACCOUNT_ANSWERS: Final = (
     failed(11, "Not found"),
     failed(12, "Invalid"),
 )
+
+PUT_CALLBACK: Final = {"url": "https://shop.example/bakong"}
+_NO_CALLBACK: Final = failed(1, "None is set", message="No callback is set.")
+PUT_CALLBACK_ANSWERS: Final = (
+    shown({**PUT_CALLBACK, "signingSecret": "Zp3mK9vQ1xT7cR5nB2wL8yH4gF6dJ0sA"}, "Callback is set"),
+    failed(5, "The URL is not allowed", message="url must be https, to a public address."),
+)
+GET_CALLBACK_ANSWERS: Final = (
+    shown(
+        {
+            **PUT_CALLBACK,
+            "enabled": True,
+            "disabledReason": None,
+            "createdDateMs": 1_605_774_370_608,
+            "updatedDateMs": 1_605_774_370_608,
+        },
+        "Getting callback successfully",
+    ),
+    _NO_CALLBACK,
+)
+DELETE_CALLBACK_ANSWERS: Final = (shown(None, "Callback has been deleted"), _NO_CALLBACK)
 
 STATEMENT: Final = {
     "accountId": "dara@devb",

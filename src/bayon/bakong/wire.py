@@ -14,6 +14,7 @@ from bayon.payments import (
     AmountMissing,
     BadAccountId,
     BadCode,
+    CallbackNotFound,
     Decline,
     DeeplinkNotFound,
     EmailTaken,
@@ -28,6 +29,7 @@ from bayon.web import (
     BadFields,
     BadIdempotencyKey,
     BodyTooLarge,
+    Call,
     TooManyRequests,
     Unauthorized,
     UnknownPath,
@@ -77,6 +79,7 @@ ERRORS: Final[dict[type[BayonError], tuple[int | None, int, str]]] = {
     BadQR: (4, 200, CODE_TEXT),
     StaticQr: (2, 200, CODE_TEXT),
     PaymentNotFound: (1, 200, CODE_TEXT),
+    CallbackNotFound: (1, 200, OWN_TEXT),
     MailDown: (7, 200, CODE_TEXT),
     EmailTaken: (8, 200, CODE_TEXT),
     NotRegistered: (10, 200, CODE_TEXT),
@@ -111,3 +114,9 @@ def refuse(error: BayonError) -> Answer:
     error_code, status, whose = ERRORS[family] if family else (9, 500, CODE_TEXT)
     body = failure(error_code, error.message if whose == OWN_TEXT else None)
     return Answer(body=body, status=status, headers=headers_of(error))
+
+
+def owner_of(call: Call) -> str:
+    """Tell whose token let the call in."""
+    assert call.access is not None
+    return call.access.owner

@@ -149,10 +149,10 @@ class Courier:
     async def _try_keys(self, claim: Claim, target: Target, clock: Clock) -> list[Tried]:
         """Make an attempt, and if its token is refused, another at once by the secret before."""
         keys = self._keys(target, clock.now())
-        tried = [await self._try(claim, target.url, keys.current, keys.older, clock)]
+        tried = [await self._try(claim, target, keys.current, keys.older, clock)]
         if keys.older and tried[0].attempt.status_code in NOT_LET_IN:
             others = (keys.current,)
-            tried.append(await self._try(claim, target.url, keys.older[0], others, clock))
+            tried.append(await self._try(claim, target, keys.older[0], others, clock))
         return tried
 
     def _keys(self, target: Target, now: datetime) -> Keys:
@@ -164,11 +164,11 @@ class Courier:
         return Keys(current=opened(target.secret_sealed), older=[opened(older)] if older else [])
 
     async def _try(
-        self, claim: Claim, url: str, bearer: Secret, others: Sequence[Secret], clock: Clock
+        self, claim: Claim, target: Target, bearer: Secret, others: Sequence[Secret], clock: Clock
     ) -> Tried:
         """Make one attempt; receivers judge its age by the real time, so that is what it says."""
         assert claim.body is not None, "what is held back is not sent"
-        body, attempt_id = whole(claim.body), uuid7()
+        body, attempt_id = claim.body if target.bare else whole(claim.body), uuid7()
         signed = headers(
             bearer,
             others,
@@ -179,7 +179,7 @@ class Courier:
             signed_at_s=int(time.time()),
         )
         attempted_at, started = clock.now(), time.perf_counter()
-        answer = await self._post(url, signed, body)
+        answer = await self._post(target.url, signed, body)
         fetched = answer if isinstance(answer, Fetched) else None
         attempt = Attempt(
             id=attempt_id,

@@ -20,10 +20,11 @@ VOID_LIMIT: Final = 1_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """An endpoint as deliveries are sent to it, its secrets sealed."""
+    """An endpoint as deliveries are sent to it, its secrets sealed; `bare` without a document."""
 
     endpoint_id: UUID
     url: str
+    bare: bool
     secret_sealed: bytes
     previous_secret_sealed: bytes | None
     previous_until: datetime | None
@@ -97,7 +98,7 @@ async def lock_targets(tx: Tx, endpoint_ids: Sequence[UUID]) -> dict[UUID, Targe
     """Lock those of these endpoints that nobody else has locked, where anything may be sent."""
     rows = await tx.rows(
         """
-        SELECT id AS endpoint_id, url, secret_sealed, previous_secret_sealed, previous_until
+        SELECT id AS endpoint_id, url, bare, secret_sealed, previous_secret_sealed, previous_until
         FROM events.endpoint
         WHERE id = ANY($1::uuid[]) AND enabled AND void_before IS NULL
         ORDER BY id FOR UPDATE SKIP LOCKED

@@ -30,13 +30,13 @@ async def count(tx: Tx, owner_id: UUID) -> int:
     return counted
 
 
-async def insert(tx: Tx, endpoint: Endpoint, *, seq: int, secret_sealed: bytes) -> None:
+async def insert(tx: Tx, endpoint: Endpoint, *, seq: int, bare: bool, secret_sealed: bytes) -> None:
     """Insert an endpoint."""
     await tx.run(
         """
-        INSERT INTO events.endpoint (id, owner_id, seq, url, event_types, enabled, secret_sealed,
-            created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        INSERT INTO events.endpoint (id, owner_id, seq, url, event_types, enabled, bare,
+            secret_sealed, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """,
         endpoint.id,
         endpoint.owner_id,
@@ -44,6 +44,7 @@ async def insert(tx: Tx, endpoint: Endpoint, *, seq: int, secret_sealed: bytes) 
         endpoint.url,
         endpoint.event_types,
         endpoint.enabled,
+        bare,
         secret_sealed,
         endpoint.created_at,
         endpoint.updated_at,

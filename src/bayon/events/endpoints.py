@@ -32,13 +32,15 @@ async def create_endpoint(
     url: str,
     event_types: Sequence[str] = (),
     enabled: bool = True,
+    bare: bool = False,
     sealer: Sealer,
     fetcher: Fetcher,
     now: datetime,
 ) -> NewSecret:
     """Create an endpoint of this owner, whose secret is told this once.
 
-    The door knows which types there are; the URL is judged as it is written. Writes `endpoint` and
+    `bare`: it is sent the events' own bytes, else each as the document it is served as. The door
+    knows which types there are; the URL is judged as it is written. Writes `endpoint` and
     `counter` (locked until the commit). Errors: `BadUrl`, `TooManyEndpoints`.
     """
     fetcher.judge(url)
@@ -59,7 +61,7 @@ async def create_endpoint(
     )
     secret = _new_secret()
     sealed = seal_secret(secret, endpoint_id=endpoint.id, sealer=sealer)
-    await store.insert(tx, endpoint, seq=seq, secret_sealed=sealed)
+    await store.insert(tx, endpoint, seq=seq, bare=bare, secret_sealed=sealed)
     return NewSecret(endpoint=endpoint, secret=secret)
 
 

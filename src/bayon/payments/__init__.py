@@ -13,6 +13,12 @@ from bayon.payments.accounts import (
     participants,
     statement,
 )
+from bayon.payments.callbacks import (
+    CallbackNotFound,
+    delete_callback,
+    find_callback,
+    put_callback,
+)
 from bayon.payments.check import check
 from bayon.payments.deeplinks import (
     DeeplinkNotFound,
@@ -75,6 +81,7 @@ __all__ = [
     "AmountMissing",
     "BadAccountId",
     "BadCode",
+    "CallbackNotFound",
     "Completed",
     "Decline",
     "Deeplink",
@@ -108,9 +115,11 @@ __all__ = [
     "check",
     "code_sent",
     "code_void",
+    "delete_callback",
     "deposit",
     "document",
     "find_accounts",
+    "find_callback",
     "find_deeplink",
     "find_integrator",
     "is_pending",
@@ -128,6 +137,7 @@ __all__ = [
     "participants",
     "pay",
     "picture",
+    "put_callback",
     "refund",
     "register_verified",
     "scheme_of",

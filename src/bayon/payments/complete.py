@@ -10,6 +10,7 @@ from bayon.db import Tx
 from bayon.ledger import Book
 from bayon.payments import store
 from bayon.payments.model import Account, Completed, Payment
+from bayon.payments.tell import tell_final
 
 
 async def claim_due(
@@ -22,8 +23,9 @@ async def claim_due(
 async def complete(tx: Tx, due: Sequence[Payment], *, now: datetime) -> list[Payment]:
     """Complete payments that `claim_due` has locked; returns them as they are now.
 
-    Locks holds, then balances. Writes them and the payments. One that fails, or whose receiver the
-    ledger will not credit any more, gives back its hold and frees its dynamic QR.
+    Locks holds, then balances. Writes them, the payments, and events for who listens. One that
+    fails, or whose receiver the ledger will not credit any more, gives back its hold and frees its
+    dynamic QR.
     """
     if not due:
         return []
@@ -36,6 +38,7 @@ async def complete(tx: Tx, due: Sequence[Payment], *, now: datetime) -> list[Pay
     )
     completed = [_complete(book, payment, accounts[payment.to_account_id]) for payment in due]
     await _save(tx, book, completed)
+    await tell_final(tx, completed, now=now)
     return completed
 
 

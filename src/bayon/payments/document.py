@@ -1,9 +1,17 @@
 """The public shape of payments: the transaction as the Open API shows it, and its relatives."""
 
+from typing import Final
+
+import msgspec
+
 from bayon.clock import epoch_ms
 from bayon.money import major_from_minor
 from bayon.payments.accounts import Statement
 from bayon.payments.model import Payment
+
+FOUND: Final = "Getting transaction successfully."
+STATIC: Final = "Sorry, the system does not support static QR code."
+FAILED: Final = "Transaction failed."
 
 
 def transaction(payment: Payment) -> dict[str, object]:
@@ -26,6 +34,36 @@ def transaction(payment: Payment) -> dict[str, object]:
         "instructionRef": payment.instruction_ref,
         "externalRef": payment.external_ref,
     }
+
+
+def answer_by_md5(payment: Payment) -> bytes:
+    """Write what a check by MD5 answers to a final payment: the Open API's envelope.
+
+    Here and not at the door, because a callback tells these very bytes, frozen with the payment.
+    """
+    if payment.qr_kind == "static":
+        return _envelope(None, 2, STATIC)
+    if payment.state == "failed":
+        return _envelope(None, 3, FAILED)
+    return _envelope(transaction(payment), None, FOUND)
+
+
+def told(payment: Payment) -> bytes:
+    """Write what a callback is told of a payment: the answer, and behind its members the MD5."""
+    assert payment.md5 is not None
+    return answer_by_md5(payment)[:-1] + b',"md5":"%s"}' % payment.md5.hex().encode()
+
+
+def _envelope(data: object, error_code: int | None, message: str) -> bytes:
+    response_code = 0 if error_code is None else 1
+    return msgspec.json.encode(
+        {
+            "data": data,
+            "errorCode": error_code,
+            "responseCode": response_code,
+            "responseMessage": message,
+        }
+    )
 
 
 def tracking_status(payment: Payment) -> str | None:

@@ -2,7 +2,8 @@
 
 `load` resolves the accounts, claims the dynamic QRs and locks the balances; `decide` is pure,
 command by command, on what was loaded; `save` writes transfers, balances and payments, one
-statement each. A decline is recorded and moves nothing; it leaves a dynamic QR free.
+statement each; `tell` tells who listens. A decline is recorded and moves nothing; it leaves a
+dynamic QR free.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from bayon.ledger import Book
 from bayon.money import AMOUNT_MINOR_MAX
 from bayon.payments import store
 from bayon.payments.model import Account, AccountNotFound, Decline, Pay, Payment
+from bayon.payments.tell import tell_final
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,14 +33,17 @@ class _Loaded:
 async def pay(tx: Tx, commands: Sequence[Pay], /, *, now: datetime) -> list[Payment | BayonError]:
     """Pay, each command once, in order; a declined one is a `Payment` too.
 
-    Locks QR claims by MD5, then balances by account. Writes payments, transfers, holds, balances.
+    Locks QR claims by MD5, then balances by account. Writes payments, transfers, holds, balances,
+    and events for who listens.
     Errors: `AccountNotFound` when the paying account is not the participant's own.
     Declines: `Decline`, in its order.
     """
     loaded = await _load(tx, commands, now=now)
     claimed = frozenset(loaded.free_qrs)
     outcomes = [_decide(loaded, command, now=now) for command in commands]
-    await _save(tx, loaded, claimed, [paid for paid in outcomes if isinstance(paid, Payment)])
+    payments = [paid for paid in outcomes if isinstance(paid, Payment)]
+    await _save(tx, loaded, claimed, payments)
+    await tell_final(tx, payments, now=now)
     return outcomes
 
 

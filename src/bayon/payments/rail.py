@@ -1,6 +1,7 @@
 """The rail: what a process needs to move payments and to tell their status, wired once.
 
-One batcher for paying, one for asking by MD5; a worker for what is pending; a watch for who waits.
+One batcher for paying, one for asking by MD5, one for asking with a callback; a worker for what is
+pending; a watch for who waits.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError, Unavailable
 from bayon.payments.complete import claim_due, complete
 from bayon.payments.integrators import forget_unsent
+from bayon.payments.listen import Question, Reachable, Statuses, listen
 from bayon.payments.model import Pay, Payment
 from bayon.payments.pay import pay
 from bayon.payments.status import Watch, by_md5
@@ -27,6 +29,8 @@ WATCH_POLL_S: Final = 0.2
 UNSENT_POLL_S: Final = 30.0
 DUE_LIMIT: Final = 200
 SET_ASIDE_S: Final = 60.0
+LISTEN_SIZE_MAX: Final = 100
+"""How many may be answered together, each of up to fifty MD5s."""
 
 log = structlog.get_logger()
 
@@ -42,6 +46,10 @@ class Rail:
             self._pay, size_max=batch_size_max
         )
         self.asking: Batcher[str, Payment | None] = Batcher(self._ask, size_max=batch_size_max)
+        self.reachable: Reachable = Reachable(db)
+        self._listening: Batcher[Question, Statuses] = Batcher(
+            self._listen, size_max=LISTEN_SIZE_MAX
+        )
         self._alone: int = 0
         self._set_aside: dict[UUID, float] = {}
         self._completing: Worker = Worker("payments due", self._complete, poll_s=PENDING_POLL_S)
@@ -57,8 +65,35 @@ class Rail:
                 self._completing.nudge()
         return reply
 
-    async def status_by_md5(self, md5: str, *, wait_s: float = 0.0) -> Payment | None:
-        """Tell the payment of an MD5, at once or as soon as it is final within `wait_s`."""
+    async def status_by_md5(
+        self, md5: str, *, wait_s: float = 0.0, integrator_id: str | None = None
+    ) -> Payment | None:
+        """Tell the payment of an MD5, at once or as soon as it is final within `wait_s`.
+
+        An integrator who asks and has a callback is told there, if the answer is not final.
+        """
+        if integrator_id is not None and await self.reachable.has(integrator_id):
+            question = Question(integrator_id=integrator_id, md5s=(md5,))
+            (found,) = await self._listening.submit(question)
+            if found is not None or wait_s <= 0:
+                return found
+        return await self._status(md5, wait_s=wait_s)
+
+    async def statuses_by_md5(
+        self, md5s: Sequence[str], *, integrator_id: str
+    ) -> Sequence[Payment | None]:
+        """Tell the payments of many MD5s to an integrator, as `status_by_md5` does."""
+        if await self.reachable.has(integrator_id):
+            question = Question(integrator_id=integrator_id, md5s=tuple(md5s))
+            return await self._listening.submit(question)
+        return await self._db.read(lambda tx: by_md5(tx, md5s))
+
+    async def listen(self, md5: str, *, integrator_id: str) -> None:
+        """Let an integrator who has a callback be told of an MD5's payment, as if it had asked."""
+        if await self.reachable.has(integrator_id):
+            await self._listening.submit(Question(integrator_id=integrator_id, md5s=(md5,)))
+
+    async def _status(self, md5: str, *, wait_s: float) -> Payment | None:
         if wait_s <= 0:
             return await self.asking.submit(md5)
         event = self.watch.add(md5.lower())
@@ -94,6 +129,10 @@ class Rail:
 
     async def _ask(self, md5s: Sequence[str]) -> list[Payment | None]:
         return await self._db.read(lambda tx: by_md5(tx, md5s))
+
+    async def _listen(self, questions: Sequence[Question]) -> list[Statuses]:
+        now = (await self._db.clock()).now()
+        return await self._db.transaction(lambda tx: listen(tx, questions, now=now))
 
     async def _complete(self) -> int:
         """Complete what is due together; after a failure one by one, so that one stops no other."""

@@ -10,6 +10,7 @@ from bayon.db import Tx
 from bayon.errors import BayonError
 from bayon.payments import store
 from bayon.payments.model import Account, Decline, NotRefundable, Payment, PaymentNotFound
+from bayon.payments.tell import tell_refunded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,8 @@ async def refund(
 ) -> list[Payment | RefundDeclined | BayonError]:
     """Refund payments; one refunded before is answered as it is. The QR stays used.
 
-    Locks payments by id, then balances. Writes transfers, balances, payments.
+    Locks payments by id, then balances. Writes transfers, balances, payments, and
+    events for who listens.
     Errors: `PaymentNotFound` (or not received by this participant), `NotRefundable`.
     Declines: insufficient_funds, amount_out_of_range (the payer's account is full).
     """
@@ -50,9 +52,10 @@ async def refund(
             by_hash[outcome.hash] = outcome
         outcomes.append(outcome)
     await ledger.save(tx, book)
-    refunded = [p.id for p in payments if by_hash[p.hash].refunded_at != p.refunded_at]
+    refunded = [by_hash[p.hash] for p in payments if by_hash[p.hash].refunded_at != p.refunded_at]
     if refunded:
-        await store.mark_refunded(tx, refunded, refunded_at=now)
+        await store.mark_refunded(tx, [p.id for p in refunded], refunded_at=now)
+        await tell_refunded(tx, refunded, now=now)
     return outcomes
 
 

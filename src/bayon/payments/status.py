@@ -14,24 +14,25 @@ from bayon.payments.model import Payment
 
 SEQ_MAX: Final = 2**63 - 1
 SHORT_HASH_LENGTH: Final = 8
+MD5_SIZE: Final = 16
 PAGE_SIZE: Final = 50
 
 
 async def by_md5(tx: Tx, md5s: Sequence[str]) -> list[Payment | None]:
     """Find for each MD5 (hex) its newest payment that succeeded, else failed. One statement."""
-    wanted = [_bytes(md5) for md5 in md5s]
-    found = await store.newest_by_md5(tx, sorted({md5 for md5 in wanted if len(md5) == 16}))  # noqa: PLR2004 - an MD5
+    wanted = [read_hex(md5) for md5 in md5s]
+    found = await store.newest_by_md5(tx, sorted({md5 for md5 in wanted if is_md5(md5)}))
     return [found.get(md5) for md5 in wanted]
 
 
 async def is_pending(tx: Tx, md5: str) -> bool:
     """Tell whether a payment of this MD5 (hex) is on its way: its QR is taken, and not yet paid."""
-    return await store.pending_by_md5(tx, _bytes(md5))
+    return await store.pending_by_md5(tx, read_hex(md5))
 
 
 async def by_hash(tx: Tx, hashes: Sequence[str]) -> list[Payment | None]:
     """Find for each hash (64 hex digits) its payment, if it succeeded or failed. One statement."""
-    wanted = [_bytes(digest) for digest in hashes]
+    wanted = [read_hex(digest) for digest in hashes]
     found = await store.newest_by_hash(tx, sorted({digest for digest in wanted if digest}))
     return [found.get(digest) for digest in wanted]
 
@@ -40,7 +41,7 @@ async def by_short_hash(
     tx: Tx, *, short_hash: str, amount_minor: int, currency: Currency
 ) -> Payment | None:
     """Find the newest payment whose hash begins with these 8 hex digits, of this amount."""
-    start = _bytes(short_hash) if len(short_hash) == SHORT_HASH_LENGTH else b""
+    start = read_hex(short_hash) if len(short_hash) == SHORT_HASH_LENGTH else b""
     if not start:
         return None
     rest = 32 - len(start)
@@ -134,9 +135,14 @@ class Watch:
                     event.set()
 
 
-def _bytes(text: str) -> bytes:
+def read_hex(text: str) -> bytes:
     """Read hex digits; whatever is none is found nowhere."""
     try:
         return bytes.fromhex(text) if text.isalnum() else b""  # fromhex skips blanks of all kinds
     except ValueError:
         return b""
+
+
+def is_md5(digest: bytes) -> bool:
+    """Tell whether these bytes can be a QR's MD5."""
+    return len(digest) == MD5_SIZE

@@ -135,6 +135,11 @@ async def insert_payments(tx: Tx, payments: Sequence[Payment]) -> None:
     )
 
 
+async def lock_counter(tx: Tx) -> None:
+    """Wait for whoever is numbering payments, and keep others from it until the commit."""
+    await tx.run("SELECT seq FROM payments.counter FOR SHARE")
+
+
 async def lock_payments(tx: Tx, hashes: Sequence[bytes]) -> list[Payment]:
     """Lock payments by id."""
     rows = await tx.rows(
