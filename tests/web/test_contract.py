@@ -26,8 +26,8 @@ from schemathesis.core.failures import FailureGroup
 from sandboxes import Sandbox
 
 LONG: Final = os.environ.get("BAYON_TEST_EXAMPLES") == "long"
-EXAMPLES: Final = 400 if LONG else 8
-REQUESTS_MIN: Final = 20_000 if LONG else 500
+EXAMPLES: Final = 100 if LONG else 6
+REQUESTS_MIN: Final = 8_000 if LONG else 500
 URL: Final = "http://bayon.test"
 PATIENCE_S: Final = 60.0
 TYPES: Final = ("account", "cardholder", "card", "transaction", "event", "webhook_endpoint")
@@ -52,9 +52,17 @@ LAST: Final = "sandbox_advance_clock"
 UNIQUE: Final = "number"
 """Of which no two are the same, so that a sample's serves once."""
 
-HARD_TO_REACH: Final = frozenset({"sandbox_pay", "sandbox_clear", "sandbox_authorize"})
-"""What succeeds only with what no sample has: a QR of an account that is here, a pending
-transaction, a card in the state for it."""
+PENDING: Final = 12
+"""How many pending transactions there are for the sandbox's door to act on."""
+
+HARD_TO_REACH: Final = frozenset(
+    {
+        *("sandbox_pay", "sandbox_authorize", "sandbox_increment"),
+        *("sandbox_clear", "sandbox_reverse", "sandbox_expire"),
+    }
+)
+"""What may not succeed once: no sample has a QR of an account that is here, and what is pending
+or active may no longer be so when it is asked for."""
 
 Case: TypeAlias = Any
 Operation: TypeAlias = Any
@@ -219,6 +227,11 @@ async def test_the_description_is_valid_openapi(town: Sandbox) -> None:
 async def test_whatever_is_asked_is_answered_as_described(town: Sandbox) -> None:
     asker = Asker(town=town, loop=asyncio.get_running_loop())
     asked = await operations(town)
+    cards = (await town.get("/v1/cards", token=town.cms_token)).json()["data"]
+    use = {"card_id": cards[0]["id"], "amount": 10}
+    for _ in range(PENDING):
+        answer = await town.ask("/sandbox/v1/authorizations", use, token=town.cms_token)
+        assert answer.json()["approved"], answer.text
 
     def fuzz_all() -> list[str]:
         return [failure for o in asked for mode in MODES for failure in fuzz(asker, o, mode)]
