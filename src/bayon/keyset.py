@@ -13,7 +13,7 @@ from uuid import UUID
 SIZE_DEFAULT: Final = 10
 SIZE_MAX: Final = 100
 SEQ_MAX: Final = 2**63 - 1
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING: Final = datetime(1, 1, 2, tzinfo=UTC)
 END: Final = datetime(9999, 12, 1, tzinfo=UTC)
 BATCH_TIME_MAX: Final = timedelta(minutes=5)
 """No transaction takes so long: who began that much later has committed later."""
@@ -51,7 +51,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """From one instant to another, both included, from 1970 on.
+    """From one instant to another, both included.
 
     Rows are numbered as they commit and carry the time at which their transaction began. So what
     was written within the span lies between the last row written well before it and the first one

@@ -25,6 +25,8 @@ from conftest import Server
 MOVES: Final = "a transaction moves its amount"
 HOLDS: Final = "a pending transaction holds its amount"
 TOLD: Final = "a transaction is told of once"
+ITS_CARDS: Final = "a transaction is its card's"
+CAUSED: Final = "a movement is a transaction's"
 OVERDRAWN: Final = "no customer overdrawn"
 
 
@@ -117,6 +119,8 @@ HOLD_LESS: Final = "UPDATE ledger.hold SET open_minor = open_minor - 1 WHERE cau
 HOLD_OPEN: Final = (
     "UPDATE ledger.hold SET open_minor = amount_minor, state = 'open' WHERE cause_id = $1"
 )
+DELETED: Final = "DELETE FROM cards.transaction WHERE id = $1"
+ANOTHERS_CARD: Final = "UPDATE cards.transaction SET card_id = account_id WHERE id = $1"
 NOBODYS: Final = "UPDATE cards.transaction SET account_id = issuer_id WHERE id = $1"
 NO_EVENT: Final = "DELETE FROM events.event WHERE subject_id = $1"
 EVENT_TWICE: Final = """
@@ -134,7 +138,9 @@ DAMAGE: Final[list[tuple[str, LiteralString, set[str]]]] = [
     *[(kind, NO_TRANSFER, {MOVES}) for kind in ("part", "settled", "cash", "topup")],
     *[(kind, MORE_MOVED, {MOVES}) for kind in ("part", "settled", "cash", "topup")],
     *[(kind, TURNED_ROUND, {MOVES}) for kind in ("part", "settled", "cash", "topup")],
-    *[(kind, NOBODYS, {MOVES}) for kind in ("part", "settled", "cash", "topup")],
+    *[(kind, NOBODYS, {MOVES, ITS_CARDS}) for kind in ("part", "settled", "cash", "topup")],
+    *[(kind, DELETED, {CAUSED}) for kind in ("pending", "part", "settled", "cash", "topup")],
+    *[(kind, ANOTHERS_CARD, {ITS_CARDS}) for kind in ("pending", "part", "settled", "cash")],
     ("pending", AMOUNT, {HOLDS}),
     ("pending", SETTLED, {MOVES, HOLDS}),
     ("pending", DECLINED, {HOLDS}),
@@ -143,7 +149,7 @@ DAMAGE: Final[list[tuple[str, LiteralString, set[str]]]] = [
     ("pending", HOLD_CLOSED, {HOLDS}),
     ("pending", HOLD_LESS, {HOLDS}),
     ("pending", HOLD_OPEN, {HOLDS}),
-    ("pending", NOBODYS, {HOLDS}),
+    ("pending", NOBODYS, {HOLDS, ITS_CARDS}),
     ("settled", HOLD_OPEN, {HOLDS}),
     ("part", TRANSFER_ELSEWHERE, {MOVES}),
     ("declined", SETTLED, {MOVES}),
@@ -157,9 +163,14 @@ async def test_each_kind_of_damage_is_found_and_named(
     scratch: Database, scene: Scene, kind: str, damage: LiteralString, laws: set[str]
 ) -> None:
     broken = scene.of[kind].id
-    assert await found(scratch, (damage, broken)) == [
-        Finding(law, str(broken)) for law in (MOVES, HOLDS, TOLD) if law in laws
-    ]
+    seen = await found(scratch, (damage, broken))
+    of_it = [finding for finding in seen if finding.subject == str(broken)]
+    every = (MOVES, HOLDS, TOLD, ITS_CARDS, CAUSED)
+    assert of_it == [Finding(law, str(broken)) for law in every if law in laws]
+    others = [finding for finding in seen if finding.subject != str(broken)]
+    assert [finding.invariant for finding in others] == (
+        [CAUSED] if damage == TRANSFER_ELSEWHERE else []
+    )
 
 
 async def test_every_page_is_checked(

@@ -31,7 +31,9 @@ async def check(tx: Tx) -> list[Finding]:
     """Compare every transaction with what it moved. Wants a REPEATABLE READ transaction.
 
     Invariants: a settled transaction moved its amount on its account in its direction, another
-    moved nothing; a pending one holds its amount, another holds nothing; each was told of once.
+    moved nothing; a pending one holds its amount, another holds nothing; each was told of once; it
+    is on its card's account, and its account its issuer's; no account's money is moved or held by
+    anything else.
     """
     found: list[Finding] = []
     after: UUID | None = None
@@ -39,6 +41,21 @@ async def check(tx: Tx) -> list[Finding]:
         after = page[-1].id
         seen = await _look(tx, page)
         found += [finding for each in page for finding in _judge(each, seen)]
+    found += [
+        Finding("a transaction is its card's", str(i)) for i in await store.check_strangers(tx)
+    ]
+    return [*found, *await _causes(tx)]
+
+
+async def _causes(tx: Tx) -> list[Finding]:
+    """Look behind every account: a transfer, or an open hold, has a transaction as its cause."""
+    found: list[Finding] = []
+    after: UUID | None = None
+    while page := await store.check_accounts(tx, after=after, limit=PAGE_SIZE):
+        after = max(page)
+        causes = await ledger.causes(tx, sorted(page.values()))
+        unknown = causes - await store.known(tx, sorted(causes))
+        found += [Finding("a movement is a transaction's", str(i)) for i in sorted(unknown)]
     return found
 
 

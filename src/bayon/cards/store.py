@@ -43,8 +43,10 @@ _CURSOR: Final[Mapping[str, LiteralString]] = {
         WHERE c.id = $2 AND c.issuer_id = $1), $3)""",
 }
 
-# That the cardholder is the issuer's own is looked at first, or all rows of another's were read.
-_WHOSE: Final = """ r.cardholder_id = $5
+# Whose rows, by one column, so that one index serves. That the cardholder is the issuer's own is
+# looked at first, or all rows of another's were read.
+_ISSUERS: Final = " r.issuer_id = $1 AND $5::uuid IS NULL"
+_CARDHOLDERS: Final = """ r.cardholder_id = $5
     AND EXISTS (SELECT FROM cards.cardholder AS h WHERE h.id = $5 AND h.issuer_id = $1)"""
 
 _TEXTS: Final = dict[str, object]
@@ -429,10 +431,10 @@ async def _page(
 ) -> Sequence[Any]:
     order: LiteralString = "DESC" if window.before is None else "ASC"
     beyond: LiteralString = "<" if window.before is None else ">"
-    whose: LiteralString = "$5::uuid IS NULL" if cardholder_id is None else _WHOSE
+    whose: LiteralString = _ISSUERS if cardholder_id is None else _CARDHOLDERS
     return await tx.rows(
         f"""{_FROM[kind]}
-        WHERE r.issuer_id = $1 AND {whose} AND r.seq {beyond} {_CURSOR[kind]}
+        WHERE {whose} AND r.seq {beyond} {_CURSOR[kind]}
         ORDER BY r.seq {order} LIMIT $4
         """,
         issuer_id,

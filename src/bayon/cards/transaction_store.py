@@ -37,26 +37,33 @@ _SEAT: Final = """ a.ledger_account_id, a.status AS account_status,
     a.currency AS account_currency, h.status AS cardholder_status, i.funding_account_id,
     i.clearing_account_id, i.fees_account_id, i.fees AS issuer_fees """
 
+_FEES: Final = msgspec.json.Decoder(tuple[Fee, ...])
+_MERCHANT: Final = msgspec.json.Decoder(Merchant)
+_FEE_RULES: Final = msgspec.json.Decoder(dict[str, FeeRule])
+
 _OF: Final[dict[Owner, LiteralString]] = {
-    "issuer": "t.issuer_id = $2",
+    "issuer": "t.issuer_id = $1 AND $2::uuid IS NOT NULL",
     "account": """ t.account_id = $2
         AND EXISTS (SELECT FROM cards.account AS o WHERE o.id = $2 AND o.issuer_id = $1)""",
     "card": """ t.card_id = $2
         AND EXISTS (SELECT FROM cards.card AS o WHERE o.id = $2 AND o.issuer_id = $1)""",
 }
-"""Whose rows; that it is the issuer's own is looked at first: else all of another's were read."""
+"""Whose rows, by one column, so that one index serves. That the account or the card is the issuer's
+own is looked at first: else all of another's were read.
+"""
 
 _LANE: Final = """ SELECT t.* FROM cards.transaction AS t
-    WHERE t.issuer_id = $1 AND t.status = lane.status
+    WHERE t.status = lane.status
     AND t.balance_adjustment_type = lane.adjustment AND """
 _CURSOR: Final = """ coalesce((SELECT c.seq FROM cards.transaction AS c
     WHERE c.id = $6 AND c.issuer_id = $1), $7) """
-_WITHIN: Final = """ AND NOT t.late AND t.occurred_at BETWEEN $8 AND $9
+_NOT_BEFORE: Final = """ AND t.occurred_at BETWEEN $8 AND $9
     AND t.seq >= coalesce((SELECT c.seq FROM cards.transaction AS c
-        WHERE c.issuer_id = $1 AND c.created_at < $10 ORDER BY c.created_at DESC LIMIT 1), 0)
+        WHERE c.issuer_id = $1 AND c.created_at < $10 ORDER BY c.created_at DESC LIMIT 1), 0) """
+_WITHIN: Final = f""" {_NOT_BEFORE} AND NOT t.late
     AND t.seq <= coalesce((SELECT c.seq FROM cards.transaction AS c
         WHERE c.issuer_id = $1 AND c.created_at > $11 ORDER BY c.created_at LIMIT 1), $12) """
-_LATE: Final = " AND t.late AND t.occurred_at BETWEEN $8 AND $9 "
+_LATE: Final = f" {_NOT_BEFORE} AND t.late "
 
 
 async def lock_cards(tx: Tx, card_ids: Sequence[UUID]) -> dict[UUID, Seat]:
@@ -286,6 +293,41 @@ async def check_page(tx: Tx, *, after: UUID | None, limit: int) -> list[Transact
     return [_transaction(row) for row in rows]
 
 
+async def check_accounts(tx: Tx, *, after: UUID | None, limit: int) -> dict[UUID, UUID]:
+    """Read the ledger accounts of accounts by id, from behind one on, to check them by pages."""
+    rows = await tx.rows(
+        """
+        SELECT id, ledger_account_id FROM cards.account
+        WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2
+        """,
+        after,
+        limit,
+    )
+    return {row["id"]: row["ledger_account_id"] for row in rows}
+
+
+async def known(tx: Tx, transaction_ids: Sequence[UUID]) -> set[UUID]:
+    """Tell which of these are transactions."""
+    rows = await tx.rows(
+        "SELECT id FROM cards.transaction WHERE id = ANY($1::uuid[])", transaction_ids
+    )
+    return {row["id"] for row in rows}
+
+
+async def check_strangers(tx: Tx) -> list[UUID]:
+    """Name the transactions whose card or account is another's, or not there."""
+    rows = await tx.rows(
+        """
+        SELECT t.id FROM cards.transaction AS t
+        LEFT JOIN cards.account AS a ON a.id = t.account_id
+        LEFT JOIN cards.card AS c ON c.id = t.card_id
+        WHERE a.issuer_id IS DISTINCT FROM t.issuer_id
+            OR (t.card_id IS NOT NULL AND c.account_id IS DISTINCT FROM t.account_id)
+        """
+    )
+    return [row["id"] for row in rows]
+
+
 async def ledger_ids(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """Tell the ledger account of each account, of any issuers."""
     rows = await tx.rows(
@@ -322,7 +364,7 @@ def _seat(row: Any) -> Seat:  # noqa: ANN401 - a Record, whose columns have no t
             funding_account_id=row["funding_account_id"],
             clearing_account_id=row["clearing_account_id"],
             fees_account_id=row["fees_account_id"],
-            fees=msgspec.json.decode(row["issuer_fees"], type=dict[str, FeeRule]),
+            fees=_FEE_RULES.decode(row["issuer_fees"]),
         ),
     )
 
@@ -336,7 +378,7 @@ def _transaction(row: Any) -> Transaction:  # noqa: ANN401 - a Record, whose col
     reason, merchant = columns["decline_reason"], columns["merchant"]
     columns["currency"] = Currency(columns["currency"])
     columns["transaction_currency"] = Currency(columns["transaction_currency"])
-    columns["fees"] = msgspec.json.decode(columns["fees"], type=tuple[Fee, ...])
-    columns["merchant"] = msgspec.json.decode(merchant, type=Merchant) if merchant else None
+    columns["fees"] = _FEES.decode(columns["fees"])
+    columns["merchant"] = _MERCHANT.decode(merchant) if merchant else None
     columns["decline_reason"] = Decline(reason) if reason else None
     return Transaction(**columns)

@@ -103,6 +103,14 @@ async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[tuple[UUID
     return await store.moved(tx, cause_ids)
 
 
+async def causes(tx: Tx, account_ids: Sequence[UUID]) -> set[UUID]:
+    """Tell what has moved or holds these accounts' money: the causes of transfers and open holds.
+
+    Locks nothing.
+    """
+    return await store.causes(tx, account_ids)
+
+
 async def balance(tx: Tx, account_ids: Sequence[UUID]) -> list[Balance | None]:
     """Tell balances, None where there is no such account. Locks nothing."""
     found = await store.balances(tx, account_ids)

@@ -79,6 +79,20 @@ async def moved(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[tuple[UUID
     return found
 
 
+async def causes(tx: Tx, account_ids: Sequence[UUID]) -> set[UUID]:
+    """Tell the causes of all transfers and open holds of these accounts."""
+    rows = await tx.rows(
+        """
+        SELECT cause_id FROM ledger.transfer WHERE debit_account_id = ANY($1::uuid[])
+        UNION SELECT cause_id FROM ledger.transfer WHERE credit_account_id = ANY($1::uuid[])
+        UNION SELECT cause_id FROM ledger.hold
+            WHERE account_id = ANY($1::uuid[]) AND state = 'open'
+        """,
+        account_ids,
+    )
+    return {row["cause_id"] for row in rows}
+
+
 async def balances(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, Balance]:
     """Tell balances, slots added up."""
     rows = await tx.rows(

@@ -8,7 +8,7 @@ CREATE TABLE cards.issuer (
     id uuid PRIMARY KEY,
     name text NOT NULL UNIQUE,
     bin text NOT NULL CHECK (bin ~ '^[0-9]{6,9}$'),
-    -- {"interbank_cash_withdrawal": {"flat": 300, "percent": "1.5"}}
+    -- {"interbank_cash_withdrawal": {"flat_minor": 300, "basis_points": 150}}
     fees json NOT NULL,
     funding_account_id uuid NOT NULL REFERENCES ledger.account,
     clearing_account_id uuid NOT NULL REFERENCES ledger.account,
@@ -149,9 +149,9 @@ CREATE TABLE cards.transaction (
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     transaction_currency text NOT NULL,
     transaction_amount_minor bigint NOT NULL CHECK (transaction_amount_minor >= 0),
-    -- [[type, amount, currency], ...]
+    -- [{"type", "amount_minor", "currency"}, ...]
     fees json NOT NULL,
-    -- {"city", "name", "country", "category"} of a card's transaction
+    -- {"name", "city", "country", "category", "mcc"} of a card's transaction
     merchant json,
     funding_source text,
     decline_reason text,
@@ -168,15 +168,23 @@ CREATE TABLE cards.transaction (
 
 CREATE UNIQUE INDEX transaction_number ON cards.transaction (issuer_id, number);
 
+-- occurred_at stands last, so that a list by time passes over rows without looking at them.
 CREATE INDEX transaction_issuer ON cards.transaction
-    (issuer_id, status, balance_adjustment_type, seq);
+    (issuer_id, status, balance_adjustment_type, seq, occurred_at);
 
 CREATE INDEX transaction_account ON cards.transaction
-    (account_id, status, balance_adjustment_type, seq);
+    (account_id, status, balance_adjustment_type, seq, occurred_at);
 
 CREATE INDEX transaction_card ON cards.transaction
-    (card_id, status, balance_adjustment_type, seq) WHERE card_id IS NOT NULL;
+    (card_id, status, balance_adjustment_type, seq, occurred_at) WHERE card_id IS NOT NULL;
 
 CREATE INDEX transaction_created ON cards.transaction (issuer_id, created_at, seq);
 
-CREATE INDEX transaction_late ON cards.transaction (issuer_id, occurred_at) WHERE late;
+CREATE INDEX transaction_late_issuer ON cards.transaction
+    (issuer_id, status, balance_adjustment_type, seq, occurred_at) WHERE late;
+
+CREATE INDEX transaction_late_account ON cards.transaction
+    (account_id, status, balance_adjustment_type, seq, occurred_at) WHERE late;
+
+CREATE INDEX transaction_late_card ON cards.transaction
+    (card_id, status, balance_adjustment_type, seq, occurred_at) WHERE late;
