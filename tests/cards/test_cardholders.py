@@ -150,6 +150,18 @@ async def test_nothing_but_metadata_keeps_the_status(db: Database) -> None:
     assert (changed.status, changed.rejection_reason) == ("rejected", "photo_not_acceptable")
 
 
+async def test_what_is_as_it_was_is_no_change(db: Database) -> None:
+    issuer = await make_issuer(db)
+    active = await decide(db, await create_cardholder(db, issuer))
+    names = ("name", "phone_number", "email", "born_on", "address", "identity_document_number")
+    same = {name: getattr(active, name) for name in (*names, "additional_details", "metadata")}
+    told = await event_types(db, issuer)
+    assert await change(db, active, same) == active
+    assert await event_types(db, issuer) == told
+    changed = await change(db, active, same | {"metadata": {"vip": True}})
+    assert (changed.status, changed.revision) == ("active", 1)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -162,7 +174,7 @@ async def test_nothing_but_metadata_keeps_the_status(db: Database) -> None:
         {"identity_document_type": "passport"},
         {"photo_url": "https://example.org/photo.png"},
         {"identity_document_url": "https://example.org/id.pdf"},
-        {"additional_details": {}},
+        {"additional_details": {"member_since": "2031"}},
         {"name": "Dara Tang", "metadata": {"vip": True}},
     ],
     ids="+".join,

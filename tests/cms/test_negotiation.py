@@ -422,7 +422,8 @@ async def test_who_has_a_document_already_is_told_so_until_it_changes(clerk: Cle
     ):
         answer = await clerk.get(path, **{"If-None-Match": given})
         assert (answer.status_code, answer.headers["etag"]) == (status, tag), given
-        assert answer.headers["content-type"] == MEDIA_TYPE
+        described = {name for name in ("content-type", "content-length") if name in answer.headers}
+        assert described == (set() if status == 304 else {"content-type", "content-length"})
     await clerk.patch(path, resource_document("cardholder", cardholder["id"], name="Tang Sokha"))
     fresh = await clerk.get(path, **{"If-None-Match": tag})
     assert fresh.status_code == 200

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from bayon import ledger
@@ -23,7 +24,8 @@ from bayon.ids import uuid7
 from bayon.ledger import OpenAccount
 from bayon.money import Currency
 
-NUMBER: str = "/data/attributes/number"
+NUMBER: Final = "/data/attributes/number"
+CARDHOLDER: Final = "/data/relationships/cardholder"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,13 +61,14 @@ async def update_account(
     issuer_id: UUID,
     account_id: UUID,
     number: str | None,
+    cardholder_id: UUID | None = None,
     metadata: Texts | None,
     now: datetime,
 ) -> Account:
     """Merge metadata into an account's. Locks and writes the account, and `account.updated`.
 
-    Errors: `CardAccountNotFound`; `BadAttributes` when another number is given than the account's,
-    or there would be too many keys.
+    Errors: `CardAccountNotFound`; `BadAttributes` when another number or cardholder is given than
+    the account's, or there would be too many keys.
     """
     found = await store.find_accounts(tx, [account_id], issuer_id=issuer_id, lock=True)
     if account_id not in found:
@@ -73,6 +76,8 @@ async def update_account(
     before = found[account_id]
     if number is not None and number != before.number:
         raise BadAttributes.at(NUMBER, "cannot be changed")
+    if cardholder_id is not None and cardholder_id != before.cardholder_id:
+        raise BadAttributes.at(CARDHOLDER, "cannot be changed")
     if metadata is None:
         return before
     after = replace(
@@ -119,7 +124,7 @@ def _judge(
     if holder is None or holder.issuer_id != command.issuer_id:
         return CardholderNotFound()
     if holder.status == "rejected":
-        return BadAttributes.at("/data/relationships/cardholder", "must not be rejected")
+        return BadAttributes.at(CARDHOLDER, "must not be rejected")
     if (command.issuer_id, command.number) in taken:
         return BadAttributes.at(NUMBER, "must be unique")
     taken.add((command.issuer_id, command.number))

@@ -16,6 +16,8 @@ from bayon.ids import uuid7
 MERGED: Final = ("additional_details", "metadata")
 """What is merged into what was there, key by key."""
 
+DOCUMENTS: Final = ("photo_url", "identity_document_url")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateCardholder:
@@ -57,20 +59,23 @@ async def update_cardholder(
     changes: Mapping[str, object],
     now: datetime,
 ) -> Cardholder:
-    """Change a profile; anything but metadata has it reviewed again.
+    """Change a profile; a change of anything but metadata has it reviewed again.
 
     `changes` are a cardholder's fields by name; `additional_details` and `metadata` are merged.
+    What is as it was is no change, so that a whole resource may be sent back; but a document's URL
+    is one always, as what it leads to may be another.
     Locks and writes the cardholder, and `cardholder.updated`. Nothing changes where nothing is to.
     Errors: `CardholderNotFound`, `BadAttributes` when there would be too many keys.
     """
     found = await store.find_cardholders(tx, [cardholder_id], issuer_id=issuer_id, lock=True)
     if cardholder_id not in found:
         raise CardholderNotFound
-    if not changes:
-        return found[cardholder_id]
     before = found[cardholder_id]
-    after = replace(before, updated_at=now, **cast("dict[str, Any]", _merged(before, changes)))
-    if changes.keys() - {"metadata"}:
+    changed = _changed(before, _merged(before, changes))
+    if not changed:
+        return before
+    after = replace(before, updated_at=now, **cast("dict[str, Any]", changed))
+    if changed.keys() - {"metadata"}:
         after = _to_review(after, now=now)
     await store.update_cardholder(tx, after)
     await tell(tx, [("cardholder.updated", after)], now=now)
@@ -109,6 +114,14 @@ def _to_review(cardholder: Cardholder, *, now: datetime) -> Cardholder:
         review_at=now,
         review_attempts=0,
     )
+
+
+def _changed(before: Cardholder, changes: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: value
+        for name, value in changes.items()
+        if name in DOCUMENTS or getattr(before, name) != value
+    }
 
 
 def _merged(before: Cardholder, changes: Mapping[str, object]) -> dict[str, object]:

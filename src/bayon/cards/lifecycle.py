@@ -48,14 +48,23 @@ class CreateToken:
 
 
 async def update_card(
-    tx: Tx, *, issuer_id: UUID, card_id: UUID, status: CardStatus | None, now: datetime
+    tx: Tx,
+    *,
+    issuer_id: UUID,
+    card_id: UUID,
+    account_id: UUID | None = None,
+    status: CardStatus | None,
+    now: datetime,
 ) -> Card:
     """Give a card another state; the state it has changes nothing.
 
     Locks and writes the card; voids its links when the state is final; writes `card.updated`.
-    Errors: `CardNotFound`; `BadAttributes` when the state it has does not lead there.
+    Errors: `CardNotFound`; `BadAttributes` when another account is given than the card's, or the
+    state it has does not lead there.
     """
     card = await _lock(tx, card_id, issuer_id=issuer_id)
+    if account_id is not None and account_id != card.account_id:
+        raise BadAttributes.at("/data/relationships/account", "cannot be changed")
     if status is None or status == card.status:
         return card
     if problem := judge_change(card.status, status):

@@ -269,6 +269,7 @@ class Accounts:
         number = reading.optional("number", attributes.account_number)
         reading.optional("currency", one_of("USD"))
         metadata = reading.optional("metadata", attributes.pairs)
+        cardholder_id = reading.related_if_given("cardholder")
         reading.finish()
         account_id, issuer_id = id_of(call), issuer_of(call)
 
@@ -279,6 +280,7 @@ class Accounts:
                 issuer_id=issuer_id,
                 account_id=account_id,
                 number=number,
+                cardholder_id=cardholder_id,
                 metadata=metadata,
                 now=now,
             )

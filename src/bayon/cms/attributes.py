@@ -98,6 +98,11 @@ class Reading:
             return None
         return uuid_or_nobody(cast("str", linkage["id"]))
 
+    def related_if_given(self, name: str) -> UUID | None:
+        """Take the id of a relationship to one resource, if there is such a relationship."""
+        given = self._members["relationships"].get(name)
+        return None if given is None else self.related(name)
+
     def fail(self, pointer: str, title: str) -> None:
         """Remember what is wrong."""
         self._problems.append(Problem(pointer=pointer, message=title))

@@ -244,6 +244,7 @@ class Cards:
         status = None
         if reading.has("status"):
             status = reading.required("status", one_of(*shapes.CARD_STATUSES))
+        account_id = reading.related_if_given("account")
         reading.finish()
         card_id, issuer_id = id_of(call), issuer_of(call)
 
@@ -253,6 +254,7 @@ class Cards:
                 tx,
                 issuer_id=issuer_id,
                 card_id=card_id,
+                account_id=account_id,
                 status=cast("CardStatus | None", status),
                 now=now,
             )

@@ -51,7 +51,7 @@ class BadQuery(Invalid):
     code = "bad_query"
 
 
-class ClientId(Denied):
+class ClientId(Invalid):
     """Ids are ours: a new resource must not bring its own."""
 
     code = "client_id"

@@ -29,6 +29,7 @@ from bayon.web.paths import Found, Paths
 from bayon.web.store import AccessKind
 
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
+BODILESS: Final = frozenset({204, 304})
 WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
 """The methods that have a body; that of any other is not read."""
 
@@ -302,9 +303,9 @@ async def read_body(receive: Receive, size_max: int) -> bytes:
 
 
 async def send_answer(answer: Answer, send: Send, *, head: bool = False) -> None:
-    """Send an answer; to a HEAD without its body, as is one with nothing in it (204)."""
+    """Send an answer; to a HEAD without its body, as is one with nothing in it (204, 304)."""
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    if answer.status != 204:  # noqa: PLR2004 - HTTP's own number
+    if answer.status not in BODILESS:
         headers += [
             (b"content-type", answer.media_type.encode()),
             (b"content-length", str(len(answer.body)).encode()),
@@ -326,7 +327,13 @@ def headers_of(error: BayonError) -> dict[str, str]:
 
 
 def _headers(scope: HTTPScope) -> dict[bytes, bytes]:
-    return dict(scope["headers"])
+    """Take the headers by name; of one that came in several lines all, as HTTP has it."""
+    lines = list(scope["headers"])
+    headers = dict(lines)
+    if len(headers) < len(lines):
+        for name in headers:
+            headers[name] = b", ".join(value for each, value in lines if each == name)
+    return headers
 
 
 def _bearer(headers: Mapping[bytes, bytes]) -> str | None:
