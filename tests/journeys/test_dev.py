@@ -213,7 +213,8 @@ async def test_it_is_a_module_too(home: Home) -> None:
     dev = await home.answering(home.start(*words), began=time.monotonic())
     done = await dev.running.stop()
     assert done.code == 0
-    for name in ("http_url", "https_url", "bakong_token", "participant_token", "database_url"):
+    names = ("http_url", "https_url", "database_url")
+    for name in (*names, "bakong_token", "participant_token", "cms_token"):
         assert dev.ready[name] in done.out
 
 
@@ -224,11 +225,13 @@ async def test_the_first_commands_it_prints_work_as_printed(home: Home) -> None:
     printed = dev.running.out_file.read_text()
     commands = printed[printed.index("  export BAKONG") : printed.index("Ctrl-C")]
     script = "\n".join(line for line in commands.splitlines() if line.startswith("  "))
-    # The check before and the payment, then the check again.
+    # The check before, the payment, the accounts of card holders, then the check again.
     again = script[script.index("  curl") : script.index("  curl", script.index("  curl") + 1)]
     done = await home.run("bash", "-euc", f"{script}\n{again}")
     assert done.code == 0, done.err
     answers = [json.loads(part) for part in done.out.replace("}{", "}\n{").splitlines()]
+    (account,) = answers.pop(2)["data"]
+    assert account["attributes"]["status"] == "active"
     assert [answer["responseCode"] for answer in answers] == [1, 0, 0]
     await dev.running.stop()
 
