@@ -56,6 +56,10 @@ CREATE UNIQUE INDEX cardholder_issuer ON cards.cardholder (issuer_id, seq);
 
 CREATE INDEX cardholder_review ON cards.cardholder (review_at) WHERE review_at IS NOT NULL;
 
+-- Who waits for a person's decision.
+CREATE INDEX cardholder_waiting ON cards.cardholder (issuer_id, updated_at)
+    WHERE status = 'processing_profile' AND review_at IS NULL;
+
 -- What a review fetched, sealed.
 CREATE TABLE cards.document (
     cardholder_id uuid NOT NULL REFERENCES cards.cardholder,
@@ -161,6 +165,8 @@ CREATE TABLE cards.transaction (
     late boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
+    -- When a pending transaction's hold is given back, if it was not cleared by then.
+    expires_at timestamptz,
     CHECK ((status = 'declined') = (decline_reason IS NOT NULL)),
     CHECK ((status = 'settled') = (settled_at IS NOT NULL)),
     CHECK ((merchant IS NULL) = (funding_source IS NOT NULL))
@@ -188,3 +194,5 @@ CREATE INDEX transaction_late_account ON cards.transaction
 
 CREATE INDEX transaction_late_card ON cards.transaction
     (card_id, status, balance_adjustment_type, seq, occurred_at) WHERE late;
+
+CREATE INDEX transaction_due ON cards.transaction (expires_at) WHERE status = 'pending';
