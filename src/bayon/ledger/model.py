@@ -30,7 +30,8 @@ class Decline(StrEnum):
 class Account:
     """A ledger account. A system account has no limit.
 
-    A customer account overdraws nothing by itself; a capture `above` its hold may overdraw it.
+    A customer account owes only what was cleared above what was there: by a capture `above` its
+    hold, or a posting `above` what is available.
     """
 
     id: UUID
@@ -55,7 +56,8 @@ class Balance:
 class Transfer:
     """One amount from a debit to a credit account. Never changed, never deleted.
 
-    `above_minor` is by how much a capture went above what its hold still had.
+    `above_minor` is by how much a capture went above what its hold still had, or a posting without
+    a hold above what was available.
     """
 
     id: UUID

@@ -293,7 +293,7 @@ async def check_held(tx: Tx) -> list[UUID]:
 
 
 async def check_overdrawn(tx: Tx) -> list[UUID]:
-    """Name the customer accounts that lack more than was captured above their holds."""
+    """Name the customer accounts that lack more than was cleared above what was there."""
     rows = await tx.rows(
         """
         SELECT balance.account_id
