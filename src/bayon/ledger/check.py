@@ -18,8 +18,8 @@ async def check(tx: Tx) -> list[Finding]:
     """Recompute every balance. Wants a REPEATABLE READ transaction; locks and writes nothing.
 
     Invariants: balances of a currency add up to nothing; a balance is the sum of its transfers;
-    held is the sum of open holds; no customer lacks more, holds counted, than was cleared above what
-    was held or available (`above_minor`); a transfer stays within one currency.
+    held is the sum of open holds; no customer lacks more, holds counted, than was cleared above
+    what was held or available (`above_minor`); a transfer stays within one currency.
     """
     return [
         *(Finding("balances add up to nothing", c) for c in await store.check_currencies(tx)),
