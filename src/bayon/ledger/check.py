@@ -19,7 +19,7 @@ async def check(tx: Tx) -> list[Finding]:
 
     Invariants: balances of a currency add up to nothing; a balance is the sum of its transfers;
     held is the sum of open holds; no customer lacks more, holds counted, than was cleared above
-    what was held or available (`above_minor`); a transfer stays within one currency.
+    what was there (`above_minor`); a transfer stays within one currency.
     """
     return [
         *(Finding("balances add up to nothing", c) for c in await store.check_currencies(tx)),

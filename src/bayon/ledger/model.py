@@ -56,8 +56,8 @@ class Balance:
 class Transfer:
     """One amount from a debit to a credit account. Never changed, never deleted.
 
-    `above_minor` is by how much a capture went above what its hold still had, or a posting without
-    a hold above what was available.
+    `above_minor` is by how much what was cleared, above its hold or without one, went above what
+    was there.
     """
 
     id: UUID
