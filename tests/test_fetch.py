@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,7 +15,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayon.fetch import URL_LENGTH_MAX, BadUrl, Fetcher, FetchFailed
+from bayon.fetch import (
+    LOOKUPS_MAX,
+    LOOKUPS_OF_ZONE_MAX,
+    URL_LENGTH_MAX,
+    BadUrl,
+    Fetcher,
+    FetchFailed,
+    Lookups,
+)
 
 PUBLIC = "93.184.215.14"
 PUBLIC_V6 = "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
@@ -413,6 +422,87 @@ async def test_slow_name_server_counts_too() -> None:
         with pytest.raises(FetchFailed) as failed:
             await fetcher.fetch("GET", "https://shop.example/")
     assert failed.value.context == {"reason": "timed_out"}
+
+
+# The outer wall again: the system's look-up, which blocks for as long as a test likes.
+
+
+@dataclass
+class Hanging:
+    """Names are looked up at once, but for those that nobody answers for: until `gate` is set."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    asked: list[str] = field(default_factory=list[str])
+
+    def ask(self, host: str) -> list[str]:
+        self.asked.append(host)
+        if host.startswith("slow"):
+            self.gate.wait(30)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return ["127.0.0.1"]
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    made = Hanging()
+    yield made
+    made.gate.set()
+
+
+async def timed_out(fetcher: Fetcher, host: str) -> None:
+    with pytest.raises(FetchFailed) as failed:
+        await fetcher.fetch("GET", f"https://{host}/")
+    assert failed.value.context == {"reason": "timed_out"}
+
+
+@pytest.mark.parametrize(
+    ("slow", "asked_for"),
+    [
+        ([f"slow.shop{n}.example" for n in range(10)], 10),
+        ([f"slow.shop{n}.example" for n in range(100)], 100),
+        ([f"slow{n}.shop.example" for n in range(300)], LOOKUPS_OF_ZONE_MAX),
+        ([f"slow{n}.shop.com.kh" for n in range(300)], LOOKUPS_OF_ZONE_MAX),
+        (["slow.shop.example"] * 300, 1),
+    ],
+    ids=["ten", "many", "of one owner", "of one owner in Cambodia", "one name"],
+)
+async def test_slow_names_delay_no_other(
+    start: Start, hanging: Hanging, slow: list[str], asked_for: int
+) -> None:
+    server, loop = await start(answer()), asyncio.get_running_loop()
+    async with Fetcher(loopback=True, timeout_s=3.0, resolver=Lookups(hanging.ask)) as fetcher:
+        waiting = [asyncio.create_task(timed_out(fetcher, host)) for host in slow]
+        await asyncio.sleep(0.5)
+        began = loop.time()
+        for url in (f"http://well.localhost:{server.port}/", f"http://localhost:{server.port}/"):
+            assert (await fetcher.fetch("GET", url)).status == 200
+        await loop.getaddrinfo("127.0.0.1", 0)
+        assert loop.time() - began < 1.5
+        assert len([host for host in hanging.asked if host.startswith("slow")]) == asked_for
+        await asyncio.gather(*waiting)
+
+
+async def test_those_who_have_stopped_waiting_for_a_place_take_none(hanging: Hanging) -> None:
+    lookups = Lookups(hanging.ask)
+    hosts = [f"slow.shop{n}.example" for n in range(LOOKUPS_MAX + 50)]
+    async with Fetcher(loopback=False, timeout_s=1.0, resolver=lookups) as fetcher:
+        await asyncio.gather(*(timed_out(fetcher, host) for host in hosts))
+        assert sorted(hanging.asked) == sorted(hosts[:LOOKUPS_MAX])
+        await timed_out(fetcher, "well.example")
+        hanging.gate.set()
+        async with asyncio.timeout(5):
+            assert (await lookups.resolve("well.example", 443))[0]["host"] == "127.0.0.1"
+    assert len(hanging.asked) == LOOKUPS_MAX + 1
+
+
+async def test_look_up_gives_addresses_of_the_wanted_family_with_the_port() -> None:
+    lookups = Lookups(lambda _: ["127.0.0.1", "::1"])
+    found = await lookups.resolve("shop.example", 443)
+    assert [(each["host"], each["port"]) for each in found] == [("127.0.0.1", 443), ("::1", 443)]
+    found = await lookups.resolve("shop.example", 443, socket.AF_INET6)
+    assert [each["host"] for each in found] == ["::1"]
+    with pytest.raises(socket.gaierror):
+        await Lookups().resolve("no-such-name.invalid", 443)
 
 
 async def test_nobody_there_a_broken_answer_and_no_such_name_are_unreachable(start: Start) -> None:

@@ -3,17 +3,24 @@
 https to public addresses only; the sandbox may reach loopback too, also by http. A URL is judged as
 it is written when it is registered and at every use, and `_Guard` judges the addresses its name
 has. What is connected to is what was judged, and no redirect is followed.
+
+A name is looked up by the system, which waits for as long as it likes. So `Lookups` has threads of
+its own, and names nobody answers for take few of them: the loop's are for those who are at home.
 """
 
 import asyncio
 import re
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, Literal, Self
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -22,6 +29,9 @@ from yarl import URL
 from bayon.errors import Invalid, Unavailable
 
 URL_LENGTH_MAX: Final = 2_048
+LOOKUPS_MAX: Final = 128
+LOOKUPS_OF_ZONE_MAX: Final = 8
+SHORT_LABEL: Final = 3  # co.uk, com.kh: there the owner's label is the third
 
 Method = Literal["GET", "POST"]
 Headers = Mapping[str, str]
@@ -116,7 +126,7 @@ class Fetcher:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_Guard(self.resolver or aiohttp.ThreadedResolver(), self.loopback),
+                resolver=_Guard(self.resolver or Lookups(), self.loopback),
                 use_dns_cache=False,
                 force_close=True,  # every use is judged, so no connection is kept for the next
                 limit=0,  # waiting behind another's slow host would eat this one's time
@@ -131,6 +141,95 @@ class Fetcher:
                 headers={"User-Agent": "Bayon", "Accept-Encoding": "identity"},
             )
         return self._session
+
+
+def look_up(host: str) -> Sequence[str]:
+    """Ask the system for the addresses of a name, however long that takes. Errors: `OSError`."""
+    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    hosts = [address[0] for _, _, _, _, address in found]
+    return [each for each in hosts if isinstance(each, str)]  # no IPv6 in Python: packed bytes
+
+
+@dataclass(eq=False)
+class Lookups(AbstractResolver):
+    """Looks up names in threads of its own, which nobody waits for at the end.
+
+    One look-up of a name is under way at once, and those who ask meanwhile share it; up to
+    `LOOKUPS_OF_ZONE_MAX` of one owner's names, `LOOKUPS_MAX` of all. The others wait for a place,
+    and who has stopped waiting takes none. `ask` may block.
+    """
+
+    ask: Callable[[str], Sequence[str]] = look_up
+    _under_way: dict[str, asyncio.Future[Sequence[str]]] = field(default_factory=dict, init=False)
+    _zones: WeakValueDictionary[str, asyncio.Semaphore] = field(
+        default_factory=WeakValueDictionary, init=False
+    )
+    _places: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(LOOKUPS_MAX), init=False
+    )
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Find a name's addresses. Errors: `OSError`."""
+        if host not in self._under_way:
+            await self._take_place(host)
+        found = [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in await asyncio.shield(self._under_way[host])
+        ]
+        return [each for each in found if family in {socket.AF_UNSPEC, each["family"]}]
+
+    async def close(self) -> None:
+        """Leave what is under way alone: its threads end with the process, or before."""
+
+    async def _take_place(self, host: str) -> None:
+        """Wait for a place and begin there, unless another has begun with this name meanwhile."""
+        zone = self._zones.setdefault(_zone(host), asyncio.Semaphore(LOOKUPS_OF_ZONE_MAX))
+        await zone.acquire()
+        try:
+            await self._places.acquire()
+        except BaseException:
+            zone.release()
+            raise
+        if host in self._under_way:
+            self._places.release()
+            zone.release()
+            return
+        found = asyncio.get_running_loop().create_future()
+        self._under_way[host] = found
+
+        def ended(_: object) -> None:
+            del self._under_way[host]
+            self._places.release()
+            zone.release()
+            found.exception()  # it counts as seen, also when everybody has stopped waiting
+
+        found.add_done_callback(ended)
+        self._begin(host, found)
+
+    def _begin(self, host: str, found: asyncio.Future[Sequence[str]]) -> None:
+        loop = found.get_loop()
+
+        def run() -> None:
+            try:
+                tell = partial(found.set_result, self.ask(host))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who asked
+                tell = partial(found.set_exception, error)
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(tell)
+
+        try:
+            threading.Thread(target=run, name=f"look up {host}", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            found.set_exception(OSError(*error.args))
 
 
 @dataclass(eq=False)
@@ -176,6 +275,13 @@ def _read(url: str, *, loopback: bool) -> URL:
     if read.scheme == "http" and not local:
         raise BadUrl("The URL must begin with https://.")
     return read
+
+
+def _zone(host: str) -> str:
+    """Tell under which name an owner has all of theirs, as nearly as can be without a list."""
+    labels = host.rstrip(".").rsplit(".", 3)
+    owned = 3 if len(labels) > 2 and len(labels[-2]) <= SHORT_LABEL else 2  # noqa: PLR2004 - labels
+    return ".".join(labels[-owned:])
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:
