@@ -38,7 +38,10 @@ class Key:
 
     @classmethod
     def of(cls, *scope: str, key: str, body: bytes) -> "Key":
-        """Make a key from its scope, itself and the body it came with."""
+        """Make a key from its scope, itself and the body it came with.
+
+        The hashes are plain and kept for ever: who calls leaves secrets out of the body.
+        """
         # Each part with its length, so that no two scopes read the same, whatever is in them.
         parts = [part.encode("utf-8", "surrogatepass") for part in (*scope, key)]
         text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)

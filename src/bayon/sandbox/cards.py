@@ -4,6 +4,7 @@ All of it goes through the very verbs a card network goes through. Amounts are m
 card management.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast
@@ -52,6 +53,9 @@ YEARS: Final = range(2000, 2100)
 MONTHS: Final = range(1, 13)
 AMOUNTS: Final = range(1, AMOUNT_MINOR_MAX + 1)
 
+_MCC: Final = re.compile(r"[0-9]{4}")
+_COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
+
 MERCHANT: Final = Field(
     name="merchant",
     kind="object",
@@ -87,10 +91,12 @@ class CardDoor:
                 access=ISSUER,
                 body=(
                     Field(name="account_id"),
-                    Field(name="pan", length_max=40, doc="12 to 19 digits"),
+                    Field(name="pan", length_max=40, doc="12 to 19 digits", secret=True),
                     Field(name="exp_month", kind="number"),
                     Field(name="exp_year", kind="number"),
-                    Field(name="pin", required=False, length_max=40, doc="four digits"),
+                    Field(
+                        name="pin", required=False, length_max=40, doc="four digits", secret=True
+                    ),
                 ),
                 sample=samples.IMPORT,
                 answers=samples.IMPORT_ANSWERS,
@@ -109,7 +115,7 @@ class CardDoor:
                     Field(name="currency", required=False, doc="USD"),
                     Field(name="type", required=False, one_of=KINDS),
                     MERCHANT,
-                    Field(name="pin", required=False, length_max=40),
+                    Field(name="pin", required=False, length_max=40, secret=True),
                     Field(name="partial_allowed", kind="boolean", required=False),
                 ),
                 sample=samples.AUTHORIZE,
@@ -390,14 +396,26 @@ def _currency(values: Values) -> Currency:
 
 def _merchant(value: object) -> Merchant:
     given = cast("dict[str, str | None]", value or {})
-    category = given.get("category")
+    category, mcc = given.get("category"), given.get("mcc")
+    country = given.get("country") or USUAL.country
+    if category is not None and mcc is not None:
+        raise BadFields("merchant must have an mcc or a category, not both.")
     if category is not None and category not in cards.categories():
         raise BadFields("merchant.category must be the name of a category.")
-    mcc = given.get("mcc") or (cards.mcc_of(category) if category else None)
+    if mcc is not None and not _MCC.fullmatch(mcc):
+        raise BadFields("merchant.mcc must have four digits.")
+    if not _COUNTRY.fullmatch(country):
+        raise BadFields("merchant.country must have two letters, as ISO 3166 has them.")
+    if category is not None:
+        mcc = cards.mcc_of(category)
+    elif mcc is None:
+        category, mcc = USUAL.category, USUAL.mcc
+    else:
+        category = cards.category_of(mcc)
     return Merchant(
         name=given.get("name") or USUAL.name,
         city=given.get("city") or USUAL.city,
-        country=(given.get("country") or USUAL.country).upper(),
-        category=category or (cards.category_of(mcc) if mcc else USUAL.category),
-        mcc=mcc or USUAL.mcc,
+        country=country.upper(),
+        category=category,
+        mcc=mcc,
     )

@@ -2,7 +2,8 @@
 
 CREATE SCHEMA batch;
 
--- digest: SHA-256 of scope and key. body_hash: SHA-256 of the body. sealed: the answer, sealed.
+-- digest: SHA-256 of scope and key. body_hash: SHA-256 of the body without its secrets, such as a
+-- PIN, which would be found from it by trying all. sealed: the answer, sealed.
 -- Kept for ever: a key is as final as the money it moved.
 CREATE TABLE batch.answer (
     digest bytea PRIMARY KEY CHECK (length(digest) = 32),

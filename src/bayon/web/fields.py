@@ -41,7 +41,10 @@ class BodyTooLarge(BayonError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """One field: its name on the wire, what it holds, its constraints (lengths in characters)."""
+    """One field: its name on the wire, what it holds, its constraints (lengths in characters).
+
+    `secret` is what not even a hash is kept of, as a PIN's few digits are found from one at once.
+    """
 
     name: str
     kind: Kind = "text"
@@ -51,6 +54,7 @@ class Field:
     one_of: tuple[str, ...] = ()
     fields: tuple["Field", ...] = ()
     doc: str = ""
+    secret: bool = False
 
 
 Values = Mapping[str, object]
@@ -87,6 +91,18 @@ def read(values: Values, fields: Sequence[Field]) -> dict[str, object]:
         text = BadFields.__doc__ if missing else " ".join(p.message for p in problems)
         raise BadFields(text, problems=tuple(problems))
     return {field.name: values.get(field.name) for field in fields}
+
+
+def without_secrets(decoded: object, fields: Sequence[Field]) -> object:
+    """Leave out of a decoded body whatever its fields call secret, on all levels."""
+    if not isinstance(decoded, dict):
+        return decoded
+    by_name = {field.name: field for field in fields}
+    return {
+        name: without_secrets(value, by_name[name].fields) if name in by_name else value
+        for name, value in cast("Values", decoded).items()
+        if name not in by_name or not by_name[name].secret
+    }
 
 
 def text(values: Values, name: str) -> str:

@@ -274,7 +274,7 @@ class _Door:
             path=found.parameters,
             query=query,
             headers=headers,
-            keys=_keys((operation.method, found.path), access, key, decoded),
+            keys=_keys(operation, found.path, access, key, decoded),
             url=self.porch.public_url or _url(scope, headers),
             token=token,
         )
@@ -352,12 +352,18 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _keys(
-    place: tuple[str, str], access: Access | None, key: str | None, decoded: object
+    operation: Operation, path: str, access: Access | None, key: str | None, decoded: object
 ) -> tuple[Key, ...]:
-    """Make the call's key; of method and path as asked for: the same key elsewhere is another."""
+    """Make the call's key; of method and path as asked for: the same key elsewhere is another.
+
+    A repeat is known by its body without the secrets, of which the kept hash would tell: so the
+    same key with another PIN, or with none, is a repeat, and gets the first one's answer.
+    """
     if key is None or access is None:
         return ()
-    return (Key.of(access.kind, access.owner, *place, key=key, body=canonical(decoded)),)
+    body = canonical(fields.without_secrets(decoded, operation.body))
+    scope = (access.kind, access.owner, operation.method, path)
+    return (Key.of(*scope, key=key, body=body),)
 
 
 def canonical(decoded: object) -> bytes:
