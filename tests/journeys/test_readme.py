@@ -11,6 +11,8 @@ from journeys.running import ROOT, Home, environment
 
 README: Final = (ROOT / "README.md").read_text()
 TITLE: Final = "First five minutes"
+PATIENCE_S: Final = 120.0
+"""For a dozen commands, each a process of its own, on a machine that has other things to do."""
 
 
 def blocks_under(title: str) -> list[str]:
@@ -33,7 +35,8 @@ async def test_the_first_five_minutes_go_as_printed(home: Home) -> None:
     assert ":8443" not in script
     (home.folder / "tmp").mkdir()
     script = script.replace("/tmp/", f"{home.folder}/tmp/")  # noqa: S108 - the README's, led away
-    done = await home.run("bash", "-euo", "pipefail", "-c", script)
+    running = home.start("bash", "-euo", "pipefail", "-c", script)
+    done = await running.ended(patience_s=PATIENCE_S)
     assert done.code == 0, done.out + done.err
     assert f"=== {len(blocks) - 1}" in done.out
     assert "Traceback" not in done.err, done.err
