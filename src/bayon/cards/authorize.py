@@ -103,15 +103,23 @@ def _judge(
     card = seat.card
     assert card is not None, "a request is a card's"
     assert command.currency is seat.currency, "the door converts, or refuses"
+    decline = judge_card(seat, now=now)
+    if decline is not None or command.pin is None:
+        return card, decline
+    return _verify_pin(card, command.pin, vault)
+
+
+def judge_card(seat: Seat, *, now: datetime) -> Decline | None:
+    """Say why a card may not be used at all, if it may not."""
+    card = seat.card
+    assert card is not None, "a request is a card's"
     if card.status != "active":
-        return card, OF_STATUS[card.status]
+        return OF_STATUS[card.status]
     if has_expired(card, now=now):
-        return card, Decline.CARD_EXPIRED
+        return Decline.CARD_EXPIRED
     if seat.cardholder_status == "rejected":
-        return card, Decline.CARDHOLDER_REJECTED
-    if seat.account_status != "active":
-        return card, Decline.ACCOUNT_INACTIVE
-    return (card, None) if command.pin is None else _verify_pin(card, command.pin, vault)
+        return Decline.CARDHOLDER_REJECTED
+    return Decline.ACCOUNT_INACTIVE if seat.account_status != "active" else None
 
 
 def has_expired(card: Card, *, now: datetime) -> bool:

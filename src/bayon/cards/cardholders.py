@@ -6,6 +6,8 @@ from datetime import date, datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
+import msgspec
+
 from bayon.cards import store
 from bayon.cards.model import Cardholder, CardholderNotFound, Texts
 from bayon.cards.tell import tell
@@ -120,8 +122,13 @@ def _changed(before: Cardholder, changes: Mapping[str, object]) -> dict[str, obj
     return {
         name: value
         for name, value in changes.items()
-        if name in DOCUMENTS or getattr(before, name) != value
+        if name in DOCUMENTS or _written(getattr(before, name)) != _written(value)
     }
+
+
+def _written(value: object) -> bytes:
+    """Write a value so that what differs differs: to Python 1, 1.0 and true are the same."""
+    return msgspec.json.encode(value, order="deterministic")
 
 
 def _merged(before: Cardholder, changes: Mapping[str, object]) -> dict[str, object]:

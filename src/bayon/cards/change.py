@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bayon import ledger
+from bayon.cards.authorize import judge_card
 from bayon.cards.model import BadAttributes, Decline, NotPending, Transaction
 from bayon.cards.till import Seat, new_transaction
 from bayon.errors import BayonError
@@ -45,10 +46,14 @@ def increment(
 ) -> tuple[Transaction, bool] | BayonError:
     """Hold more. Returns the pending transaction as it is now, or a declined one of its own.
 
+    The card is judged as at first, but for a PIN, which an increment has none of.
     Errors: `NotPending`, `BadAttributes` (an amount out of range).
     """
     if pending.status != "pending" or pending.hold_id is None:
         return NotPending()
+    decline = judge_card(seat, now=book.now)
+    if decline is not None:
+        return _declined(seat, pending, command, decline, now=book.now), False
     held = book.increase(hold_id=pending.hold_id, amount_minor=command.amount_minor)
     if held is ledger.Decline.AMOUNT_OUT_OF_RANGE:
         return BadAttributes.at("/amount", "is out of range")
@@ -62,7 +67,8 @@ def reverse(
 ) -> Transaction | BayonError:
     """Take back; never more than there is to take. What is taken back whole is `reversed`.
 
-    Errors: `NotPending` where it is neither pending nor a settled cash withdrawal.
+    Errors: `NotPending` where it is neither pending nor a settled cash withdrawal; `BadAttributes`
+    where what comes back would be more than an account may have.
     """
     if transaction.status == "pending" and transaction.hold_id is not None:
         amount_minor = min(
@@ -85,7 +91,9 @@ def expire(book: Book, pending: Transaction) -> Transaction | BayonError:
     return replace(pending, status="expired", expires_at=None, updated_at=book.now)
 
 
-def _hand_back(book: Book, seat: Seat, transaction: Transaction, command: Reverse) -> Transaction:
+def _hand_back(
+    book: Book, seat: Seat, transaction: Transaction, command: Reverse
+) -> Transaction | BayonError:
     """Move back what a cash withdrawal has moved; its fee with the whole of it."""
     paid_minor = transaction.transaction_amount_minor
     amount_minor = min(command.amount_minor or paid_minor, paid_minor)
@@ -93,6 +101,8 @@ def _hand_back(book: Book, seat: Seat, transaction: Transaction, command: Revers
     moves = [(seat.till.clearing_account_id, amount_minor)]
     if whole:
         moves += [(seat.till.fees_account_id, fee.amount_minor) for fee in transaction.fees]
+    if sum(back for _, back in moves) > book.lines[seat.till.ledger_account_id].room_minor:
+        return BadAttributes.at("/amount", "is out of range")  # before anything has moved
     for from_id, back_minor in moves:
         moved = book.post(
             debit_account_id=from_id,

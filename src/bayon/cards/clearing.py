@@ -13,7 +13,7 @@ from bayon.ledger import Book
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clear:
-    """Clear a pending transaction, for its amount unless another is given, above it too.
+    """Clear a pending transaction, or an expired one, for its amount unless another is given.
 
     `final`: what is left is given back; else it stays pending.
     """
@@ -74,6 +74,8 @@ def clear(
     Returns the transaction that is settled, and before it the pending one where it goes on: a part
     is a transaction of its own. Errors: `NotPending`, `BadAttributes` (an amount out of range).
     """
+    if pending.status == "expired":
+        return _clear_late(book, seat, pending, command)
     if pending.status != "pending" or pending.hold_id is None:
         return NotPending()
     amount_minor = pending.amount_minor if command.amount_minor is None else command.amount_minor
@@ -95,6 +97,24 @@ def clear(
     settled_at = book.now.replace(microsecond=0)
     ended = _changed(pending, amount_minor, now=book.now)
     return [replace(ended, status="settled", settled_at=settled_at, expires_at=None)]
+
+
+def _clear_late(
+    book: Book, seat: Seat, expired: Transaction, command: Clear
+) -> list[Transaction] | BayonError:
+    """Settle an authorisation whose hold was given back already: it is owed all the same."""
+    amount_minor = expired.amount_minor if command.amount_minor is None else command.amount_minor
+    moved = book.post(
+        debit_account_id=seat.till.ledger_account_id,
+        credit_account_id=seat.till.clearing_account_id,
+        amount_minor=amount_minor,
+        cause_id=expired.id,
+        above=True,
+    )
+    if isinstance(moved, ledger.Decline):
+        return BadAttributes.at("/amount", "is out of range")
+    ended = _changed(expired, amount_minor, now=book.now)
+    return [replace(ended, status="settled", settled_at=book.now.replace(microsecond=0))]
 
 
 def _part(seat: Seat, pending: Transaction, amount_minor: int, *, now: datetime) -> Transaction:

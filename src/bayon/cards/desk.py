@@ -10,6 +10,8 @@ from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
+import structlog
+
 from bayon import ledger
 from bayon.batch import Batcher, Reply, Request, Verb, answer_all, answer_once
 from bayon.cards import store, transaction_store
@@ -41,8 +43,20 @@ EXPIRY_POLL_S: Final = 0.5
 EXPIRY_LIMIT: Final = 500
 LOOKUPS_MAX: Final = 500
 
+log = structlog.get_logger()
+
 C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741 - outcome
+
+
+async def _due(tx: Tx) -> list[tuple[UUID, UUID]]:
+    now = (await read_clock(tx)).now()
+    return await transaction_store.expired(tx, now=now, limit=EXPIRY_LIMIT)
+
+
+def _nothing(_: Transaction) -> bytes:
+    """Render for nobody."""
+    return b""
 
 
 def _nobody() -> None:
@@ -146,17 +160,18 @@ class Desk:
         return run
 
     async def expire(self) -> int:
-        """Give back the holds whose time is over, together; returns how many."""
+        """Give back the holds whose time is over, in the batch that forms; returns how many.
 
-        async def work(tx: Tx) -> int:
-            now = (await read_clock(tx)).now()
-            due = await transaction_store.claim_expired(tx, now=now, limit=EXPIRY_LIMIT)
-            commands = [Expire(issuer_id=i, transaction_id=t) for i, t in due]
-            if commands:
-                await move(tx, commands, vault=self.vault, now=now)
-            return len(commands)
-
-        return await self.db.transaction(work)
+        One that fails, which is a bug, fails alone, and the others go on.
+        """
+        due = await self.db.read(_due)
+        commands = [Expire(issuer_id=i, transaction_id=t) for i, t in due]
+        requests = [Request[Move, Transaction](command=c, render=_nothing) for c in commands]
+        outcomes = await asyncio.gather(*map(self.move, requests), return_exceptions=True)
+        failed = [each for each in outcomes if isinstance(each, BaseException)]
+        for error in failed:
+            log.error("hold not expired", error=type(error).__name__)
+        return len(outcomes) - len(failed)
 
     async def _weigh(self, ledger_ids: Sequence[UUID]) -> list[Balance]:
         wanted = sorted(set(ledger_ids))

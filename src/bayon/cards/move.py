@@ -5,7 +5,7 @@ command, on what was loaded; `save` writes balances, transactions and events, on
 A decline is recorded and moves nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -68,9 +68,9 @@ async def move(
 
 async def _load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime) -> _Loaded:
     transaction_ids = sorted({c.transaction_id for c in commands if isinstance(c, OfTransaction)})
-    card_ids = sorted({c.card_id for c in commands if isinstance(c, OfCard)})
     account_ids = sorted({c.account_id for c in commands if isinstance(c, Topup)})
     transactions = await store.lock_transactions(tx, transaction_ids) if transaction_ids else {}
+    card_ids = sorted(_card_ids(commands, transactions))
     by_card = await store.lock_cards(tx, card_ids) if card_ids else {}
     by_account = await store.find_seats(tx, account_ids) if account_ids else {}
     seats = [*by_card.values(), *by_account.values(), *(seat for seat, _ in transactions.values())]
@@ -87,6 +87,16 @@ async def _load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime
         by_account=by_account,
         transactions=transactions,
     )
+
+
+def _card_ids(
+    commands: Sequence[Move], transactions: Mapping[UUID, tuple[Seat, Transaction]]
+) -> set[UUID]:
+    """Tell which cards are judged: those that are used, and those of what is incremented."""
+    used = {c.card_id for c in commands if isinstance(c, OfCard)}
+    raised = (c.transaction_id for c in commands if isinstance(c, Increment))
+    of_raised = (transactions[i][1].card_id for i in raised if i in transactions)
+    return used | {card_id for card_id in of_raised if card_id is not None}
 
 
 def _sides(seat: Seat) -> tuple[UUID, ...]:
@@ -164,7 +174,8 @@ def _clear(
 def _increment(
     loaded: _Loaded, seat: Seat, pending: Transaction, command: Increment
 ) -> Transaction | BayonError:
-    incremented = increment(loaded.book, seat, pending, command)
+    card_seat = seat if pending.card_id is None else loaded.by_card[pending.card_id]
+    incremented = increment(loaded.book, card_seat, pending, command)
     if isinstance(incremented, BayonError):
         return incremented
     transaction, approved = incremented

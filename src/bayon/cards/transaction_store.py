@@ -204,16 +204,16 @@ async def update_transactions(tx: Tx, transactions: Sequence[Transaction]) -> No
     )
 
 
-async def claim_expired(tx: Tx, *, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
-    """Lock pending transactions whose time is over, the oldest first; skips those locked.
+async def expired(tx: Tx, *, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
+    """Find pending transactions whose time is over, the oldest first: issuer and transaction.
 
-    Returns the issuer and the transaction of each.
+    Locks nothing: the batch looks again, and to the second of two it is not pending any more.
     """
     rows = await tx.rows(
         """
         SELECT t.issuer_id, t.id FROM cards.transaction AS t
         WHERE t.status = 'pending' AND t.expires_at <= $1
-        ORDER BY t.expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ORDER BY t.expires_at LIMIT $2
         """,
         now,
         limit,

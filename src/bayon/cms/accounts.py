@@ -292,7 +292,7 @@ class Accounts:
         reading = reading_of(call)
         amount_minor = reading.required("amount", attributes.amount)
         funding_source = reading.required("funding_source", attributes.text)
-        occurred_at = reading.optional("transaction_time", attributes.instant)
+        occurred_at = reading.optional("transaction_time", attributes.past)
         if occurred_at and occurred_at > (await self.desk.db.clock()).now():
             reading.fail("/data/attributes/transaction_time", "must not be in the future")
         reading.finish()

@@ -15,6 +15,7 @@ import phonenumbers
 from bayon.cards import BadAttributes
 from bayon.cms.jsonapi import Resource
 from bayon.errors import Problem
+from bayon.fetch import BadUrl
 from bayon.money import AMOUNT_MINOR_MAX
 
 TEXT_LENGTH_MAX: Final = 255
@@ -237,6 +238,28 @@ def date_of_birth(value: object) -> date:
     if not BORN_MIN <= born_on <= datetime.now(UTC).date():
         raise ValueError("must be a date in the past")
     return born_on
+
+
+def url(judge: Callable[[str], None]) -> Check[str]:
+    """Make a check for a URL that may be fetched, as `judge` says."""
+
+    def check(value: object) -> str:
+        given = text(value, length_max=URL_LENGTH_MAX)
+        try:
+            judge(given)
+        except BadUrl as error:
+            raise ValueError(f"is not allowed: {error.message.removesuffix('.')}") from None
+        return given
+
+    return check
+
+
+def past(value: object) -> datetime:
+    """Take an instant since 1900."""
+    at = instant(value)
+    if at.date() < BORN_MIN:
+        raise ValueError(f"must not be before {BORN_MIN.year}")
+    return at
 
 
 def instant(value: object) -> datetime:

@@ -26,7 +26,6 @@ from bayon.cms.query import Rules
 from bayon.cms.reply import changed, created, listed, looked_up, rendered
 from bayon.cms.wire import MEDIA_TYPE
 from bayon.db import Tx, read_clock
-from bayon.fetch import BadUrl
 from bayon.web import Answer, Call, Shown
 
 PATH: Final = "/v1/cardholders"
@@ -256,16 +255,11 @@ class Cardholders:
         return {
             "born_on": ("date_of_birth", attributes.date_of_birth),
             "address": ("address", attributes.long_text),
-            "photo_url": ("remote_photo_url", self._url),
-            "identity_document_url": ("remote_identity_document_url", self._url),
+            "photo_url": ("remote_photo_url", attributes.url(self.desk.fetcher.judge)),
+            "identity_document_url": (
+                "remote_identity_document_url",
+                attributes.url(self.desk.fetcher.judge),
+            ),
             "identity_document_number": ("identity_document_number", attributes.text),
             "identity_document_type": ("identity_document_type", one_of(*DOCUMENT_TYPES)),
         }
-
-    def _url(self, value: object) -> str:
-        given = attributes.text(value, length_max=attributes.URL_LENGTH_MAX)
-        try:
-            self.desk.fetcher.judge(given)
-        except BadUrl as error:
-            raise ValueError(f"is not allowed: {error.message}") from None
-        return given

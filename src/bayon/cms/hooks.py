@@ -30,7 +30,6 @@ from bayon.cms.transactions import EVENTS_PATH
 from bayon.cms.wire import MEDIA_TYPE
 from bayon.db import Tx, read_clock
 from bayon.events import Attempt, Endpoint, NewSecret
-from bayon.fetch import BadUrl
 from bayon.log import Secret
 from bayon.seal import Sealer
 from bayon.web import Answer, Call, Shown
@@ -271,7 +270,7 @@ class Hooks:
     async def create(self, call: Call) -> Answer:
         """Create an endpoint."""
         reading = reading_of(call)
-        url = reading.required("url", self._url)
+        url = reading.required("url", attributes.url(self.desk.fetcher.judge))
         event_types = reading.optional("event_types", _event_types)
         enabled = reading.optional("enabled", attributes.boolean)
         reading.finish()
@@ -326,7 +325,7 @@ class Hooks:
     async def update(self, call: Call) -> Answer:
         """Change an endpoint."""
         reading = reading_of(call, resource_id=call.path["id"])
-        url = reading.optional("url", self._url)
+        url = reading.optional("url", attributes.url(self.desk.fetcher.judge))
         event_types = reading.optional("event_types", _event_types)
         enabled = reading.optional("enabled", attributes.boolean)
         reading.finish()
@@ -401,14 +400,6 @@ class Hooks:
         ids = (str(page.items[0].id), str(page.items[-1].id)) if page.items else None
         left = thinned([_attempt(each) for each in page.items], asked)
         return found(call, document(left, links=links_of(call, page, ids)))
-
-    def _url(self, value: object) -> str:
-        given = attributes.text(value, length_max=attributes.URL_LENGTH_MAX)
-        try:
-            self.desk.fetcher.judge(given)
-        except BadUrl as error:
-            raise ValueError(f"is not allowed: {error.message}") from None
-        return given
 
 
 def _shown(status: int, title: str, body: object) -> Shown:

@@ -47,6 +47,19 @@ class Line:
         """What may still be spent, this batch's effects included."""
         return self.posted_minor + self.posted_delta_minor - self.held_minor - self.held_delta_minor
 
+    def lacking_minor(self, amount_minor: int) -> int:
+        """Tell what a customer would owe of an amount; a system account owes nothing."""
+        if self.account.kind == "system":
+            return 0
+        return max(0, amount_minor - max(0, self.available_minor))
+
+    @property
+    def room_minor(self) -> int:
+        """How much more there may be; a system account has no limit."""
+        if self.account.kind == "system":
+            return BALANCE_MINOR_MAX
+        return BALANCE_MINOR_MAX - self.posted_minor - self.posted_delta_minor
+
 
 class Book:
     """Locked rows of the ledger and the changes decided on them. Made by `load`, kept by `save`."""
@@ -80,9 +93,7 @@ class Book:
         if decline is not None:
             return decline
         debit = self.lines[debit_account_id]
-        lacking_minor = 0
-        if debit.account.kind == "customer":
-            lacking_minor = max(0, amount_minor - max(0, debit.available_minor))
+        lacking_minor = debit.lacking_minor(amount_minor)
         if lacking_minor and not above:
             return Decline.INSUFFICIENT_FUNDS
         return self._move(
@@ -183,6 +194,7 @@ class Book:
         if amount_minor > hold.open_minor and not above:
             return Decline.EXCEEDS_HOLD
         used_minor = hold.open_minor if final else min(amount_minor, hold.open_minor)
+        lacking_minor = self.lines[hold.account_id].lacking_minor(amount_minor - used_minor)
         self._unhold(hold, used_minor, "captured")
         return self._move(
             debit_id=hold.account_id,
@@ -190,7 +202,7 @@ class Book:
             amount_minor=amount_minor,
             cause_id=cause_id or hold.cause_id,
             hold_id=hold.id,
-            above_minor=max(0, amount_minor - hold.open_minor),
+            above_minor=lacking_minor,
             occurred_at=occurred_at,
         )
 
