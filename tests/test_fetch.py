@@ -390,6 +390,19 @@ async def test_endless_answer_is_not_read_on(start: Start) -> None:
     assert server.sent < 20 * 2**20, "more than sockets' buffers hold"
 
 
+async def test_answer_is_cut_where_its_beginning_is_enough(start: Start) -> None:
+    async with Fetcher(loopback=True, size_max=1_000, cut=True) as fetcher:
+        for body in (b"x" * 999, b"x" * 1_000, b"x" * 1_001, b"x" * 1_000_000):
+            server = await start(answer("202 Accepted", body))
+            got = await fetcher.fetch("GET", f"http://127.0.0.1:{server.port}/")
+            assert (got.status, got.body) == (202, body[:1_000])
+        server = await start(endless)
+        got = await fetcher.fetch("GET", f"http://127.0.0.1:{server.port}/")
+        await asyncio.sleep(0.1)
+        assert (got.status, got.body) == (200, b"x" * 1_000)
+    assert server.sent < 20 * 2**20, "more than sockets' buffers hold"
+
+
 async def test_packed_answer_is_not_unpacked(start: Start) -> None:
     server = await start(answer("200 OK", b"not gzip", "Content-Encoding: gzip"))
     async with Fetcher(loopback=True) as fetcher:

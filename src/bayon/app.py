@@ -63,6 +63,7 @@ CARD_COLLECTIONS: Final = frozenset(
 )
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 HEADERS_SIZE_MAX: Final = 65_536
+ANSWER_SIZE_MAX: Final = 65_536
 LOOPBACK: Final = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 DOCUMENT_S: Final = 10.0
@@ -93,7 +94,9 @@ def build(
     """Wire everything; touches nothing outside."""
     sealer = Sealer.from_text(seal_keys.reveal())
     rail = Rail(db, sealer, batch_size_max=settings.batch_size_max)
-    fetcher = Fetcher(loopback=settings.sandbox, timeout_s=events.TIMEOUT_S)
+    fetcher = Fetcher(
+        loopback=settings.sandbox, timeout_s=events.TIMEOUT_S, size_max=ANSWER_SIZE_MAX, cut=True
+    )
     courier = Courier(db, sealer, fetcher, iss=settings.webhook_iss)
     desk = _desk(settings, db, sealer, Vault(vault_keys), told=courier.nudge)
     gate = Gate(db, signed=lambda token: bakong.tokens.signed(jwt_key, token))

@@ -72,11 +72,15 @@ class Fetched:
 
 @dataclass(kw_only=True, eq=False)
 class Fetcher:
-    """The client for URLs given by users; OpenSSL's `SSL_CERT_FILE` names other authorities."""
+    """The client for URLs given by users; OpenSSL's `SSL_CERT_FILE` names other authorities.
+
+    `cut`: of an answer longer than `size_max` the beginning is enough, and no more is read.
+    """
 
     loopback: bool
     timeout_s: float = 10.0
     size_max: int = 10 * 2**20
+    cut: bool = False
     resolver: AbstractResolver | None = None
     _session: aiohttp.ClientSession | None = field(default=None, init=False, repr=False)
 
@@ -87,7 +91,7 @@ class Fetcher:
     async def fetch(
         self, method: Method, url: str, *, headers: Headers | None = None, body: bytes | None = None
     ) -> Fetched:
-        """Judge the URL and read the whole answer. Errors: `BadUrl`, `FetchFailed`."""
+        """Judge the URL and read the answer. Errors: `BadUrl`, `FetchFailed`."""
         read = _read(url, loopback=self.loopback)
         try:
             async with asyncio.timeout(self.timeout_s):
@@ -118,10 +122,13 @@ class Fetcher:
         async with sent as got:
             while chunk := await got.content.read(self.size_max + 1 - len(kept)):
                 kept += chunk
-                if len(kept) > self.size_max:
+                if len(kept) > self.size_max and not self.cut:
                     raise FetchFailed("The answer is too large.", reason="too_large")
+                if len(kept) > self.size_max:
+                    break  # what is left unread closes the connection
         ms = round((time.perf_counter() - started) * 1_000)
-        return Fetched(status=got.status, headers=got.headers, body=bytes(kept), duration_ms=ms)
+        body = bytes(kept[: self.size_max])
+        return Fetched(status=got.status, headers=got.headers, body=body, duration_ms=ms)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

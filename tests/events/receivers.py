@@ -190,7 +190,7 @@ async def emit_of(
 @asynccontextmanager
 async def delivering(db: Database, *, policy: Policy = STEADY) -> AsyncGenerator[Courier]:
     """Make a courier that is stepped by hand, and closed."""
-    fetcher = Fetcher(loopback=True, timeout_s=events.TIMEOUT_S)
+    fetcher = Fetcher(loopback=True, timeout_s=events.TIMEOUT_S, size_max=65_536, cut=True)
     yield Courier(db, SEALER, fetcher, policy=policy)
     await fetcher.close()
 

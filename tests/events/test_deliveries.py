@@ -86,6 +86,21 @@ async def test_an_attempt_is_kept_with_the_beginning_of_its_answer(db: Database)
     assert 0 <= attempt.duration_ms < 5_000
 
 
+async def test_a_long_answer_of_success_is_success_and_no_more_than_its_beginning_is_read(
+    db: Database,
+) -> None:
+    owner_id = await make_owner(db)
+    long = saying(200, body=b"x" * 20 * 2**20)
+    async with receiving(long) as receiver, delivering(db) as courier:
+        await subscribe(db, owner_id, receiver.url)
+        (event_id,) = await emit_of(db, owner_id)
+        await deliver(courier)
+    (attempt,) = await attempts(db, owner_id, event_id)
+    assert (attempt.status_code, attempt.error) == (200, None)
+    assert attempt.response_excerpt == "x" * 1_024
+    assert await states(db, event_id) == ["delivered"]
+
+
 @pytest.mark.parametrize(
     ("url", "error"), [("http://127.0.0.1:1/", "unreachable"), ("https://10.0.0.1/", "bad_url")]
 )
