@@ -417,10 +417,12 @@ Is a QR paid? Not yet:
   curl -s {http_url}/v1/check_transaction_by_md5 \\
     -H "Authorization: Bearer $BAKONG" -d "{{\\"md5\\":\\"$MD5\\"}}"
 
-Pay it as a bank would, and ask again:
+Pay it as a bank would:
 
   curl -s {http_url}/participant/v1/payments \\
     -H "Authorization: Bearer $BANK" -d "{{\\"fromAccountId\\":\\"dave@devb\\",\\"qr\\":\\"$QR\\"}}"
+
+Then ask again as above: now it is paid.
 
 Card management: an account with 100.00 USD, and its card.
 
