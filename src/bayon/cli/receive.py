@@ -83,9 +83,9 @@ class Receiver:
     def _say(self, headers: Mapping[str, str], body: bytes) -> None:
         whys = [why_not(headers, body, secret=each, iss=self.iss) for each in self.secrets]
         verified = "verified" if None in whys else f"NOT VERIFIED: {whys[0]}"
-        self.say(_printable(f"{time.strftime('%H:%M:%S')}  {_subject(body)}  {verified}"))
-        if self.body:
-            self.say(_shown(body))
+        self.say(f"{time.strftime('%H:%M:%S')}  {_printable(_subject(body))}  {verified}")
+        for line in _shown(body).splitlines() if self.body else ():
+            self.say("    " + _printable(line))
 
 
 def why_not(headers: Mapping[str, str], body: bytes, *, secret: Secret, iss: str) -> str | None:
@@ -112,7 +112,7 @@ async def _read(receive: Receive) -> bytes | None:
         if message["type"] != "http.request":
             return None
         body += message["body"]
-        if not message["more_body"]:
+        if not message["more_body"] and len(body) <= BODY_SIZE_MAX:
             return body
     return None
 
@@ -162,12 +162,11 @@ def _subject(body: bytes) -> str:
 
 def _shown(body: bytes) -> str:
     try:
-        text = msgspec.json.format(body, indent=2).decode()
+        return msgspec.json.format(body, indent=2).decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body.decode(errors="replace")
-    return _printable(text)
+        return body.decode(errors="replace")
 
 
 def _printable(text: str) -> str:
-    """Keep from a terminal what would command it."""
-    return "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text)
+    """Keep from a terminal what would command it, and from a line what would end it."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)

@@ -127,7 +127,8 @@ async def _endpoint(
 ) -> AsyncGenerator[list[Secret]]:
     """Let there be an endpoint meanwhile; what one that was killed has left goes too.
 
-    Yields the secrets by which what comes may be signed: its own, and the demo endpoint's.
+    Yields the secrets by which what comes may be signed: its own, and of the demo issuer the one of
+    its demo endpoint, which somebody may have enabled.
     """
 
     async def begin(tx: Tx) -> tuple[NewSecret, list[Secret]]:
@@ -139,7 +140,8 @@ async def _endpoint(
                 await events.delete_endpoint(tx, owner_id=issuer.id, endpoint_id=left.id)
         made = await _add(tx, settings, issuer.id, url, event_types)
         demo = await read_secret(tx, name=sandbox.WEBHOOK_KEPT_AS)
-        return made, [made.secret, *([Secret(demo)] if demo else [])]
+        others = [Secret(demo)] if demo and issuer_name == sandbox.DEMO_ISSUER else []
+        return made, [made.secret, *others]
 
     made, secrets = await db.transaction(begin)
     own = made.endpoint
