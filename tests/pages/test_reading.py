@@ -68,6 +68,7 @@ async def test_the_start_page_leads_on_and_keeps_the_secrets(town: Sandbox) -> N
     for lang in ("en", "km"):
         text = (await town.http.get(f"/?lang={lang}")).text
         assert 'href="/docs"' in text
+        assert re.search(r"BAKONG, BANK \S+ CARDS", text)
         assert "curl -s http://bayon.test/v1/check_transaction_by_md5" in text
         for secret in (town.integrator_token, town.bank_token):
             assert secret not in text
@@ -101,6 +102,34 @@ async def test_the_manual_shows_every_operation_with_its_fields_and_answers(town
     assert 'Authorization: Bearer $BAKONG"' in text
     assert 'Authorization: Bearer $BANK"' in text
     assert "curl -s http://bayon.test/participant/v1/accounts/dave@devb " in text
+
+
+ROUTES = re.compile(r"curl -s(?: -X [A-Z]+)? http://bayon\.test(/\S*) \\\n  -H \"[^$]*\$([A-Z]+)\"")
+
+
+async def test_a_sample_takes_the_token_its_operation_wants(town: Sandbox) -> None:
+    text = html.unescape((await town.http.get("/docs")).text)
+    tokens: dict[str, str] = dict(ROUTES.findall(text))
+    for path in ("payments", "mail", "clock"):
+        assert tokens[f"/sandbox/v1/{path}"] == "BAKONG"
+    on_cards = ("cards", "authorizations", "refunds", "clearings", "cardholders/$ID/review")
+    changes = ("clear", "increment", "reverse", "expire")
+    for path in (*on_cards, *(f"transactions/$ID/{change}" for change in changes)):
+        assert tokens[f"/sandbox/v1/{path}"] == "CARDS"
+    assert tokens["/v1/accounts/$ACCOUNT_ID/balance"] == "CARDS"
+    assert tokens["/v1/cards/$CARD_ID/management_tokens"] == "CARDS"
+    assert not [path for path in tokens if "{" in path]
+    assert '"id": "\'"$ID"\'"' in text  # what is changed is what the address names
+
+
+async def test_rules_are_shown_in_words_and_code_as_code(town: Sandbox) -> None:
+    text = (await town.http.get("/docs")).text
+    shown = re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)
+    for rule in ("6 digits", "1 to 100; 10 if absent", "a UUID", "keys of at most 40 characters"):
+        assert rule in shown
+    assert "^[0-9]" not in shown
+    assert "`" not in shown
+    assert "Takes <code>amount</code> back" in shown
 
 
 async def test_a_missing_page_says_so_in_the_readers_language(town: Sandbox) -> None:

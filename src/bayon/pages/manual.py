@@ -1,19 +1,28 @@
 """The manual: what the page that describes the API shows, made of its OpenAPI document. Pure."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 Document = Mapping[str, Any]
 
 LINE_LENGTH_MAX: Final = 70
 TOKENS: Final = {"Participants": "BANK", "Card management": "CARDS"}
 """Whose token a tag's operations want, by the names `bayon dev` prints; the others want BAKONG."""
-SAMPLES: Final = {"account_id": "dave@devb"}
-"""What stands in a sample's path."""
+ON_CARDS: Final = re.compile(
+    "/sandbox/v1/(cards|authorizations|transactions|refunds|clearings|cardholders)(/|$)"
+)
+"""Where the sandbox acts on cards, for which it wants one of their issuer's tokens."""
+SAMPLES: Final = {"Participants": {"account_id": "dave@devb"}}
+"""What stands in the paths of a tag's samples; elsewhere it is a variable, $ID say."""
+FORMATS: Final = {"uuid": "a UUID", "uri": "a URL", "date-time": "ISO 8601"}
+
+_IN_PATH: Final = re.compile(r"\{([a-z_]+)\}")
+_DIGITS: Final = re.compile(r"\^\[0-9\]\{([0-9]+)\}\$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +96,7 @@ def chapters(api: Document) -> tuple[Chapter, ...]:
 
 def _entry(method: str, path: str, operation: Document) -> Entry:
     security = operation.get("security")
-    access = TOKENS.get(operation["tags"][0], "BAKONG") if security else None
+    access = _token(path, operation["tags"][0]) if security else None
     before, after = _command(method, path, operation, access)
     return Entry(
         anchor=operation["operationId"],
@@ -102,6 +111,10 @@ def _entry(method: str, path: str, operation: Document) -> Entry:
         after=after,
         examples=tuple(_examples(operation["responses"])),
     )
+
+
+def _token(path: str, tag: str) -> str:
+    return "CARDS" if ON_CARDS.match(path) else TOKENS.get(tag, "BAKONG")
 
 
 def _lines(operation: Document) -> Iterator[Line]:
@@ -147,32 +160,77 @@ def _line(named: Document, schema: Document, required: bool, where: str) -> Line
 
 
 def _rules(schema: Document) -> Iterator[str]:
+    yield from _ranges(schema)
+    if "pattern" in schema:
+        yield _pattern(schema["pattern"])
+    if "format" in schema:
+        called: str = schema["format"]
+        yield FORMATS.get(called, called)
+    if "const" in schema:
+        yield str(schema["const"])
+    if "enum" in schema:
+        yield " or ".join(schema["enum"])
+    yield from _sizes(schema)
+    if "default" in schema:
+        yield f"{schema['default']} if absent"
+
+
+def _sizes(schema: Document) -> Iterator[str]:
+    if "maxItems" in schema:
+        yield f"at most {schema['maxItems']} items"
+    if "enum" in schema.get("items", {}):
+        yield f"of {' or '.join(schema['items']['enum'])}"
+    if "maxProperties" in schema:
+        yield f"at most {schema['maxProperties']} keys"
+    for what, member in (("keys", "propertyNames"), ("values", "additionalProperties")):
+        longest: int | None = _inside(schema, member, "maxLength")
+        if longest is not None:
+            yield f"{what} of at most {longest} characters"
+
+
+def _ranges(schema: Document) -> Iterator[str]:
     low, high = schema.get("minLength"), schema.get("maxLength")
     if low is not None and low == high:
         yield f"{low} characters"
     elif high is not None:
         yield f"{low or 0} to {high:,} characters"
-    if "const" in schema:
-        yield str(schema["const"])
-    if "enum" in schema:
-        yield " or ".join(schema["enum"])
-    if "maxItems" in schema:
-        yield f"at most {schema['maxItems']} items"
-    if "enum" in schema.get("items", {}):
-        yield f"of {' or '.join(schema['items']['enum'])}"
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is not None and most is not None:
+        yield f"{least} to {most:,}"
+    elif least is not None:
+        yield f"at least {least}"
+
+
+def _pattern(pattern: str) -> str:
+    """Say in words what a pattern is that wants digits; another as it is written."""
+    found = _DIGITS.fullmatch(pattern)
+    return f"{found[1]} digits" if found else pattern
 
 
 def _command(method: str, path: str, operation: Document, access: str | None) -> tuple[str, str]:
     """Write a request for a shell, as what stands before and after this server's address."""
-    for name, value in SAMPLES.items():
-        path = path.replace(f"{{{name}}}", value)
-    parts = [path]
+    known: Mapping[str, str] = SAMPLES.get(operation["tags"][0], {})
+    parts = [_IN_PATH.sub(lambda name: known.get(name[1], f"${name[1].upper()}"), path)]
     if access is not None:
         parts.append(f'-H "Authorization: Bearer ${access}"')
     media = _media(operation.get("requestBody", {}))
     if "example" in media:
-        parts.append(f"-d {shlex.quote(_short_json(media['example']))}")
+        parts.append(f"-d {_body(media['example'])}")
     return f"curl -s{_method(method, media)} ", " \\\n  ".join(parts)
+
+
+def _inside(value: Any, *names: str) -> Any:  # noqa: ANN401 - JSON of any kind
+    """Follow names into objects; None where one leads nowhere."""
+    for name in names:
+        value = cast("Document", value).get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _body(example: Any) -> str:  # noqa: ANN401 - JSON of any kind
+    """Quote a body for a shell; where it repeats the id of the path, with the path's variable."""
+    quoted = shlex.quote(_short_json(example))
+    repeated: str | None = _inside(example, "data", "id")
+    return quoted.replace(repeated, "'\"$ID\"'", 1) if repeated else quoted
 
 
 def _method(method: str, media: Document) -> str:

@@ -221,13 +221,13 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "ប្រព័ន្ធទូទាត់បើកចំហសម្រាប់កម្ពុជា",
     ),
     "welcome_text": (
-        "Bayon answers the Bakong Open API and keeps the accounts and payments behind it.",
-        "Bayon ផ្តល់ Bakong Open API រួមទាំងគណនី និងការទូទាត់នៅពីក្រោយវា។",
+        "Bayon answers the Bakong Open API and card management; the accounts are behind them.",
+        "Bayon ផ្តល់ Bakong Open API និងការគ្រប់គ្រងកាត រួមទាំងគណនី និងការទូទាត់នៅពីក្រោយ។",
     ),
     "start": ("First steps", "ចាប់ផ្តើម"),
     "start_text": (
-        "BAKONG and BANK are the two tokens that were printed when this sandbox was started.",
-        "BAKONG និង BANK គឺជា token ពីរដែលបានបង្ហាញនៅពេលចាប់ផ្តើម sandbox នេះ។",
+        "BAKONG, BANK and CARDS are the tokens that were printed when this sandbox was started.",
+        "BAKONG, BANK និង CARDS គឺជា token បីដែលបានបង្ហាញនៅពេលចាប់ផ្តើម sandbox នេះ។",
     ),
     "step_qr": ("Make a QR and a link to it", "បង្កើត QR និងតំណរបស់វា"),
     "step_qr_text": (
