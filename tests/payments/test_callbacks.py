@@ -10,8 +10,9 @@ import pytest
 from bayon import payments
 from bayon.db import Database, Tx, read_clock
 from bayon.payments import Payment, Rail
+from bayon.payments import listen as listen_module
 from bayon.payments.callbacks import owner_id_of
-from bayon.payments.listen import Question, listen
+from bayon.payments.listen import KEPT, RENEWED, Question, forget_listeners, listen
 from events.receivers import FETCHER, SEALER
 from factories import (
     advance,
@@ -24,6 +25,7 @@ from factories import (
     make_transfer,
     pay_all,
     pay_one,
+    working,
 )
 from said import never_say
 
@@ -238,6 +240,55 @@ async def test_another_process_hears_of_a_callback_within_a_second(db: Database)
     for each in (integrator_id, other):
         await rail.status_by_md5(md5, integrator_id=each)
     assert await listening(db) == [(md5, other)]
+
+
+# How long it lasts.
+
+
+async def forget(db: Database) -> int:
+    """Do one step of forgetting."""
+    now = (await db.clock()).now()
+    return await db.transaction(lambda tx: forget_listeners(tx, now=now))
+
+
+async def test_who_asked_long_ago_is_forgotten_in_batches_the_oldest_first(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listen_module, "FORGET_LIMIT", 2)
+    rail, integrator_id = make_rail(db), await make_integrator(db)
+    md5s = [payments.khqr.md5(make_qr(amount_minor=1)) for _ in range(4)]
+    for md5 in md5s:
+        await rail.status_by_md5(md5, integrator_id=integrator_id)
+        await advance(db, advance_s=60)
+    await advance(db, advance_s=KEPT.total_seconds())
+    assert await forget(db) == 0
+    await advance(db, advance_s=RENEWED.total_seconds() - 90)
+    assert [await forget(db) for _ in range(3)] == [2, 1, 0]
+    assert await listening(db) == [(md5s[-1], integrator_id)]
+
+
+async def test_who_asks_again_listens_on_and_is_told(db: Database) -> None:
+    street, integrator_id, rail = await make_street(db), await make_integrator(db), make_rail(db)
+    qr, silent = make_qr(amount_minor=1), make_qr(amount_minor=1)
+    md5 = payments.khqr.md5(qr)
+    await rail.listen(payments.khqr.md5(silent), integrator_id=integrator_id)
+    for _ in range(3):
+        await rail.status_by_md5(md5, integrator_id=integrator_id)
+        await advance(db, advance_s=KEPT.total_seconds() / 2)
+    await forget(db)
+    assert await listening(db) == [(md5, integrator_id)]
+    for each in (silent, qr):
+        await pay_one(db, make_pay(payer=street.dara, qr=each))
+    assert await told(db, integrator_id) == [("payment.succeeded", md5)]
+
+
+async def test_the_worker_forgets_who_asked_long_ago(db: Database) -> None:
+    rail, integrator_id = make_rail(db), await make_integrator(db)
+    await rail.listen(payments.khqr.md5(make_qr(amount_minor=1)), integrator_id=integrator_id)
+    await advance(db, advance_s=(KEPT + RENEWED).total_seconds() + 1)
+    async with working(rail.work), asyncio.timeout(10):
+        while await listening(db):  # noqa: ASYNC110 - a row is no Event
+            await asyncio.sleep(0.05)
 
 
 # What it costs.

@@ -51,31 +51,33 @@ async def reachable(tx: Tx) -> frozenset[str]:
     return frozenset(row["integrator_id"] for row in rows)
 
 
-async def not_listening(tx: Tx, pairs: Sequence[Listener]) -> list[Listener]:
-    """Tell which of these have a callback and do not listen yet, in order."""
+async def not_listening(tx: Tx, pairs: Sequence[Listener], *, since: datetime) -> list[Listener]:
+    """Tell which of these have a callback and have not listened since then, in order."""
     rows = await tx.rows(
         """
         SELECT asked.md5, asked.integrator_id
         FROM unnest($1::bytea[], $2::text[]) AS asked (md5, integrator_id)
         JOIN payments.callback AS c ON c.integrator_id = asked.integrator_id
         WHERE NOT EXISTS (SELECT FROM payments.listener AS l
-            WHERE l.md5 = asked.md5 AND l.integrator_id = asked.integrator_id)
+            WHERE l.md5 = asked.md5 AND l.integrator_id = asked.integrator_id
+                AND l.asked_at >= $3)
         ORDER BY asked.md5, asked.integrator_id
         """,
         [md5 for md5, _ in pairs],
         [integrator_id for _, integrator_id in pairs],
+        since,
     )
     return [(row["md5"], row["integrator_id"]) for row in rows]
 
 
 async def insert_listeners(tx: Tx, pairs: Sequence[Listener], *, asked_at: datetime) -> None:
-    """Let integrators listen; who does so already stays as it is."""
+    """Let integrators listen; who does so already has asked again."""
     await tx.run(
         """
         INSERT INTO payments.listener (md5, integrator_id, asked_at)
         SELECT new.md5, new.integrator_id, $3
         FROM unnest($1::bytea[], $2::text[]) AS new (md5, integrator_id)
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (md5, integrator_id) DO UPDATE SET asked_at = excluded.asked_at
         """,
         [md5 for md5, _ in pairs],
         [integrator_id for _, integrator_id in pairs],
@@ -110,3 +112,21 @@ async def delete_listeners(tx: Tx, pairs: Sequence[Listener]) -> None:
         [md5 for md5, _ in pairs],
         [integrator_id for _, integrator_id in pairs],
     )
+
+
+async def delete_old_listeners(tx: Tx, *, older_than: datetime, limit: int) -> int:
+    """Let those listen no more who have asked before then, the oldest first; returns how many."""
+    rows = await tx.rows(
+        """
+        WITH old AS MATERIALIZED (
+            SELECT md5, integrator_id FROM payments.listener WHERE asked_at < $1
+            ORDER BY asked_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        )
+        DELETE FROM payments.listener AS l USING old
+        WHERE l.md5 = old.md5 AND l.integrator_id = old.integrator_id
+        RETURNING 1
+        """,
+        older_than,
+        limit,
+    )
+    return len(rows)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from bayon.batch import Batcher
@@ -15,6 +15,11 @@ from bayon.payments.status import by_md5, is_md5, read_hex
 
 REMEMBERED_S: Final = 1.0
 READERS_MAX: Final = 10_000
+KEPT: Final = timedelta(days=90)
+"""How long at least it is told, of refunds too, who has asked while the answer was not final."""
+RENEWED: Final = timedelta(days=1)
+"""Who asks again within this is not written anew, and told so much longer at most."""
+FORGET_LIMIT: Final = 1_000
 
 Statuses = list[Payment | None]
 
@@ -28,17 +33,19 @@ class Question:
 
 
 async def listen(tx: Tx, questions: Sequence[Question], *, now: datetime) -> list[Statuses]:
-    """Answer each question, and let who asks listen for what is not final, once each.
+    """Answer each question, and let who asks listen for what is not final.
 
     Nothing falls between the answer and the callback: who makes payments final and who begins to
     listen both lock the counter, and read after that. Whoever is first is seen by the other: the
     listener, so that it is told, or the payment, so that it is answered. Locks the counter, shared,
-    and writes `listener`, where there is anything to write.
+    and writes `listener`, where there is anything to write: what was not asked within a day.
     """
     md5s = [md5 for question in questions for md5 in question.md5s]
     found = await by_md5(tx, md5s)
     wanted = _open(questions, found)
-    fresh = await callback_store.not_listening(tx, wanted) if wanted else []
+    fresh: list[Listener] = []
+    if wanted:
+        fresh = await callback_store.not_listening(tx, wanted, since=now - RENEWED)
     if fresh:
         await store.lock_counter(tx)
         found = await by_md5(tx, md5s)
@@ -46,6 +53,12 @@ async def listen(tx: Tx, questions: Sequence[Question], *, now: datetime) -> lis
         await callback_store.insert_listeners(tx, still, asked_at=now)
     answers = iter(found)
     return [[next(answers) for _ in question.md5s] for question in questions]
+
+
+async def forget_listeners(tx: Tx, *, now: datetime) -> int:
+    """Forget some of those who asked too long ago; returns how many, at most `FORGET_LIMIT`."""
+    older_than = now - KEPT - RENEWED
+    return await callback_store.delete_old_listeners(tx, older_than=older_than, limit=FORGET_LIMIT)
 
 
 def _open(questions: Sequence[Question], found: Statuses) -> list[Listener]:

@@ -17,7 +17,7 @@ from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError, Unavailable
 from bayon.payments.complete import claim_due, complete
 from bayon.payments.integrators import forget_unsent
-from bayon.payments.listen import Question, Reachable, Statuses, listen
+from bayon.payments.listen import Question, Reachable, Statuses, forget_listeners, listen
 from bayon.payments.model import Pay, Payment
 from bayon.payments.pay import pay
 from bayon.payments.status import Watch, by_md5
@@ -54,7 +54,7 @@ class Rail:
         self._set_aside: dict[UUID, float] = {}
         self._completing: Worker = Worker("payments due", self._complete, poll_s=PENDING_POLL_S)
         self._watching: Worker = Worker("payments watched", self._look, poll_s=WATCH_POLL_S)
-        self._forgetting: Worker = Worker("mail unsent", self._forget, poll_s=UNSENT_POLL_S)
+        self._forgetting: Worker = Worker("what is too old", self._forget, poll_s=UNSENT_POLL_S)
 
     async def pay(self, request: Request[Pay, Payment]) -> Reply[Payment]:
         """Pay, together with whoever pays now. Errors: as `pay.pay`, and `KeyReused`."""
@@ -178,4 +178,4 @@ class Rail:
     async def _forget(self) -> int:
         now = (await self._db.clock()).now()
         await self._db.transaction(lambda tx: forget_unsent(tx, now=now))
-        return 0
+        return await self._db.transaction(lambda tx: forget_listeners(tx, now=now))
