@@ -1,10 +1,11 @@
 """The schedule: what each answer leads to, when, and who has room."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayon.events.schedule import RETRIES, Lane, Policy, Verdict, judge, read_retry_after, shares
@@ -148,8 +149,50 @@ def test_one_that_fails_has_one_place() -> None:
 
 def test_those_that_fail_leave_a_reserve_and_come_last() -> None:
     lanes = [*(lane(n, failing=True) for n in range(1, 60)), lane(60)]
-    given_out = shared(lanes, total_max=60, reserve=20)
-    assert given_out[60] == 32
-    assert sum(given_out.values()) == 40
-    assert shared([lane(1, failing=True)], {9: 20}, total_max=40, reserve=20) == {}
-    assert shared([lane(1), lane(2)], {9: 20}, total_max=60, reserve=20) == {1: 32, 2: 8}
+    given_out = shared(lanes, total_max=100, reserve=20)
+    assert given_out.pop(60) == 32
+    assert set(given_out.values()) == {1}
+    assert len(given_out) == 50 - 1 - 20
+    flying = dict.fromkeys(range(100, 130), 1)
+    assert shared([lane(1, failing=True)], flying, total_max=100, reserve=20) == {}
+    assert shared([lane(1)], flying, total_max=100, reserve=20) == {1: 32}
+
+
+def test_slow_endpoints_that_have_all_their_places_leave_some_to_the_others() -> None:
+    slow = dict.fromkeys(range(1, 65), 32)
+    lanes = [lane(n) for n in range(1, 66)]
+    assert shared(lanes, slow) == {65: 8}
+    assert sum(shared(lanes).values()) == 65 + 65 * 7 + 512
+    few = shared(lanes, total_max=100)
+    assert (len(few), set(few.values())) == (50, {1})
+
+
+@settings(deadline=None)
+@given(
+    total=st.integers(4, 40),
+    endpoints=st.integers(1, 20),
+    failing=st.sets(st.integers(1, 20)),
+    flying=st.dictionaries(st.integers(1, 20), st.integers(1, 32), max_size=5),
+    lands=st.integers(1, 3),
+)
+def test_whoever_waits_with_nothing_in_flight_comes_first_soon(
+    total: int, endpoints: int, failing: set[int], flying: dict[int, int], lands: int
+) -> None:
+    """All are slow and never without work: what lands, the oldest first, is all that frees."""
+    policy = Policy(total_max=total, reserve=total // 8)
+    lanes = [lane(n, failing=n in failing) for n in range(1, endpoints + 1)]
+    well = {each.endpoint_id for each in lanes if not each.failing}
+    queue = [UUID(int=n) for n, count in flying.items() for _ in range(count)]
+    seen = set(queue) & well
+    for turn in range(5_000):
+        counts = Counter(queue)
+        given_out = shares(policy, lanes, in_flight=counts, turn=turn)
+        for endpoint_id, size in given_out.items():
+            most = policy.claimed_max if endpoint_id in well else policy.failing_max
+            assert counts[endpoint_id] + size <= most
+            queue += [endpoint_id] * size
+        seen |= set(given_out) & well
+        if seen == well:
+            return
+        del queue[:lands]
+    pytest.fail("somebody had no place")

@@ -6,10 +6,11 @@ the others.
 """
 
 import asyncio
+import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -80,6 +81,7 @@ class Courier:
         self._fetcher: Fetcher = fetcher
         self._iss: str = iss
         self._policy: Policy = policy or Policy()
+        self._turns: Iterator[int] = itertools.count()
         self._in_flight: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
         self._gates: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
         self._settling: Batcher[Result, None] = Batcher(self._settle, size_max=SETTLE_SIZE_MAX)
@@ -102,8 +104,9 @@ class Courier:
     async def step(self) -> int:
         """Claim what is due and send it off; returns how much there was to do."""
         counted = Counter(endpoint_id for _, endpoint_id in self._in_flight)
+        turn = next(self._turns)
         claimed = await self._db.transaction(
-            lambda tx: claim_due(tx, in_flight=counted, policy=self._policy)
+            lambda tx: claim_due(tx, in_flight=counted, policy=self._policy, turn=turn)
         )
         for claim in claimed.claims:
             self._send_off(claim, claimed)

@@ -46,15 +46,18 @@ class Result:
     ended_at: datetime
 
 
-async def claim_due(tx: Tx, *, in_flight: Mapping[UUID, int], policy: Policy) -> Claimed:
+async def claim_due(
+    tx: Tx, *, in_flight: Mapping[UUID, int], policy: Policy, turn: int = 0
+) -> Claimed:
     """Claim what is due, of each endpoint its share, in the order in which it came due.
 
+    At each `turn` another endpoint comes first, where places are few.
     Locks the endpoints that nobody else holds; writes `delivery`.
     """
     clock = await read_clock(tx)
     now, until = clock.now(), clock.now() + policy.lease
     lanes = [lane for lane in await store.lanes(tx, now=now) if not lane.closed]
-    given = shares(policy, lanes, in_flight=in_flight)
+    given = shares(policy, lanes, in_flight=in_flight, turn=turn)
     targets = await store.lock_targets(tx, sorted(given)) if given else {}
     if not targets:
         return Claimed(clock=clock, until=until, claims=(), targets={}, moved=0)

@@ -1,5 +1,7 @@
 """The schedule: when a delivery is tried again, what an answer means, who may be told now. Pure."""
 
+import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,7 +38,8 @@ class Policy:
     later events of the resource. `lease`: for how long a claim is a worker's own. `failing_after`:
     how long an endpoint may fail without one success. `sent_max`: on their way to an endpoint at
     once; more are claimed, so that they are at hand when others arrive: `claimed_max` (of one that
-    fails `failing_max`), and in all `total_max`, of which `reserve` are not for those that fail.
+    fails `failing_max`), and in all `total_max`, of which `reserve` are not for those that fail:
+    `shares` says how they are given out.
     """
 
     retries: Sequence[timedelta] = RETRIES
@@ -121,20 +124,43 @@ def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
 
 
 def shares(
-    policy: Policy, lanes: Sequence[Lane], *, in_flight: Mapping[UUID, int]
+    policy: Policy, lanes: Sequence[Lane], *, in_flight: Mapping[UUID, int], turn: int = 0
 ) -> dict[UUID, int]:
     """Tell how many deliveries may be claimed for each endpoint now, beside those in flight.
 
-    Endpoints that fail come last, get few, and leave a reserve. So what is slow or dead takes its
-    own places and nobody else's.
+    Half of the places are for the first delivery in flight to each endpoint, a quarter for more
+    on their way (`sent_max`), a quarter for more at hand (`claimed_max`), which nobody gets while
+    one that is well waits for its first; served in another order at each `turn`. So who is slow
+    and has many keeps nobody else from the first. Endpoints that fail come last, get few, and
+    leave a reserve of the half.
     """
-    free = policy.total_max - sum(in_flight.values())
-    given: dict[UUID, int] = {}
-    for lane in sorted(lanes, key=lambda lane: lane.failing):
-        most = policy.failing_max if lane.failing else policy.claimed_max
-        spare = free - (policy.reserve if lane.failing else 0)
-        size = min(most - in_flight.get(lane.endpoint_id, 0), spare)
-        if size > 0:
-            given[lane.endpoint_id] = size
-            free -= size
+    counts = in_flight.values()
+    more, sent = policy.total_max // 4, policy.sent_max
+    firsts = policy.total_max - 2 * more - sum(count > 0 for count in counts)
+    order = sorted(lanes, key=lambda lane: lane.endpoint_id)
+    random.Random(turn).shuffle(order)  # noqa: S311 - spreads places, guards nothing
+    well = [lane.endpoint_id for lane in order if not lane.failing]
+    failing = [lane.endpoint_id for lane in order if lane.failing]
+    held = Counter(in_flight)
+    firsts -= _deal(held, well, range(min(1, policy.claimed_max)), free=firsts)
+    _deal(held, failing, range(min(1, policy.failing_max)), free=firsts - policy.reserve)
+    if any(not held[each] for each in well):
+        more = 0  # who has a first lets go of it only if it is given no more
+    free = more - sum(min(count, sent) - 1 for count in counts if count > 0)
+    free -= _deal(held, well, range(1, min(sent, policy.claimed_max)), free=free)
+    _deal(held, failing, range(1, policy.failing_max), free=free)
+    ahead = more - sum(max(count - sent, 0) for count in counts)
+    _deal(held, well, range(sent, policy.claimed_max), free=ahead)
+    given = {each: held[each] - in_flight.get(each, 0) for each in (*well, *failing)}
+    return {endpoint_id: size for endpoint_id, size in given.items() if size}
+
+
+def _deal(held: Counter[UUID], order: Sequence[UUID], levels: range, *, free: int) -> int:
+    """Give out free places round, first to those that hold least; returns how many."""
+    given = 0
+    for level in levels:
+        at_level = [endpoint_id for endpoint_id in order if held[endpoint_id] == level]
+        served = at_level[: max(free - given, 0)]
+        held.update(served)
+        given += len(served)
     return given
