@@ -16,9 +16,10 @@ from bayon.cards import Cardholder, Issuer, Policy
 from bayon.cards import store as card_store
 from bayon.cards.review import (
     ATTEMPTS_MAX,
-    CLAIM_LIMIT,
     CLAIM_TTL,
     RETRY_AFTER,
+    REVIEWS_MAX,
+    REVIEWS_OF_ISSUER_MAX,
     Reviewer,
     media_type_of,
 )
@@ -128,9 +129,23 @@ def make_reviewer(db: Database, policy: Policy = AUTOMATIC, *, timeout_s: float 
 
 
 async def step(reviewer: Reviewer) -> int:
-    """Do one step of a worker, and close what it fetched with."""
+    """Do one step of a worker to its end, and close what it fetched with."""
     try:
-        return await reviewer.step()
+        taken = await reviewer.step()
+        await reviewer.idle()
+        return taken
+    finally:
+        await reviewer.fetcher.close()
+
+
+async def steps(reviewer: Reviewer) -> int:
+    """Do all that is due, and close what it was fetched with."""
+    try:
+        taken = 0
+        while count := await reviewer.step():
+            taken += count
+            await reviewer.idle()
+        return taken
     finally:
         await reviewer.fetcher.close()
 
@@ -274,7 +289,7 @@ async def test_what_lasts_rejects_at_once_and_what_may_pass_is_asked_again(
     by_photo = [await apply(db, issuer, host, photo=url) for url, _ in NOT_THERE]
     by_document = [await apply(db, issuer, host, document=url) for url, _ in NOT_THERE]
     reviewer = make_reviewer(db, timeout_s=TIMEOUT_S)
-    assert await step(reviewer) == len(NOT_THERE) * 2
+    assert await steps(reviewer) == len(NOT_THERE) * 2
     for kind, made in (("photo", by_photo), ("identity_document", by_document)):
         for cardholder, (url, lasting) in zip(made, NOT_THERE, strict=True):
             found = await find(db, cardholder)
@@ -471,20 +486,56 @@ async def test_a_review_whose_worker_died_is_taken_again_when_its_claim_is_over(
     assert (found.status, found.review_attempts) == ("active", 2)
 
 
-async def test_a_claim_takes_no_more_than_its_limit_and_the_oldest_first(db: Database) -> None:
-    issuer = await make_issuer(db)
-    made = [await create_cardholder(db, issuer) for _ in range(CLAIM_LIMIT * 3)]
+async def test_one_issuers_slow_documents_hold_up_nobody_elses_reviews(
+    db: Database, host: Host
+) -> None:
+    host.pages["/hangs"] = (200, b"hang")
+    slow, other = await make_issuer(db), await make_issuer(db)
+    held = [await apply(db, slow, host, photo="/hangs") for _ in range(REVIEWS_OF_ISSUER_MAX * 2)]
+    made = [await apply(db, other, host) for _ in range(REVIEWS_OF_ISSUER_MAX + 2)]
+    reviewer = make_reviewer(db)
+    taken = 0
+    async with asyncio.timeout(20):
+        while any([(await find(db, each)).status != "active" for each in made]):
+            taken += await reviewer.step()
+            await asyncio.sleep(0.02)
+    assert taken == REVIEWS_OF_ISSUER_MAX + len(made)
+    begun = [(await find(db, each)).review_attempts for each in held]
+    assert begun == [1] * REVIEWS_OF_ISSUER_MAX + [0] * REVIEWS_OF_ISSUER_MAX
+    await reviewer.stop()
+    await reviewer.idle()
+    await reviewer.fetcher.close()
 
-    async def claim(tx: Tx) -> list[Cardholder]:
-        now = await now_of(tx)
-        return await card_store.claim_reviews(tx, now=now, until=now + CLAIM_TTL, limit=CLAIM_LIMIT)
 
-    for n in range(3):
-        wanted = made[n * CLAIM_LIMIT : (n + 1) * CLAIM_LIMIT]
-        taken = await db.transaction(claim)
-        assert {each.id for each in taken} == {each.id for each in wanted}
-        await db.read(lambda tx: tx.run("ANALYZE cards.cardholder"))
-    assert await db.transaction(claim) == []
+async def test_no_more_reviews_are_under_way_than_there_are_places(
+    db: Database, host: Host
+) -> None:
+    host.gate.clear()
+    for _ in range(REVIEWS_MAX // REVIEWS_OF_ISSUER_MAX + 1):
+        issuer = await make_issuer(db)
+        for _ in range(REVIEWS_OF_ISSUER_MAX):
+            await apply(db, issuer, host)
+    reviewer = make_reviewer(db)
+    assert [await reviewer.step() for _ in range(3)] == [REVIEWS_MAX, 0, 0]
+    host.gate.set()
+    await reviewer.idle()
+    assert await steps(reviewer) == REVIEWS_OF_ISSUER_MAX
+    assert host.open_most <= REVIEWS_MAX * 2
+
+
+async def test_an_unexpected_error_of_one_review_stops_no_other(
+    db: Database, issuer: Issuer, host: Host
+) -> None:
+    host.pages["/odd"] = (200, WEBP)
+    made = [await apply(db, issuer, host, photo=url) for url in ("/photo", "/odd", "/photo")]
+    refuse = "ALTER TABLE cards.document ADD CONSTRAINT odd CHECK (media_type <> 'image/webp')"
+    await db.transaction(lambda tx: tx.run(refuse))
+    try:
+        assert await step(make_reviewer(db)) == 3
+    finally:
+        await db.transaction(lambda tx: tx.run("ALTER TABLE cards.document DROP CONSTRAINT odd"))
+    statuses = [(await find(db, each)).status for each in made]
+    assert statuses == ["active", "processing_profile", "active"]
 
 
 async def test_many_workers_review_each_cardholder_once(
@@ -494,7 +545,7 @@ async def test_many_workers_review_each_cardholder_once(
         await apply(db, issuer, host, photo=f"/photo?{n}")
     others = [await Database.connect(shared[1], size_max=4) for _ in range(3)]
     reviewed = await asyncio.gather(
-        *(step(make_reviewer(other)) for other in others for _ in range(2))
+        *(steps(make_reviewer(other)) for other in others for _ in range(2))
     )
     assert sum(reviewed) == 50
     for other in others:

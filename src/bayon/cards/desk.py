@@ -90,8 +90,9 @@ class Desk:
         )
         self._finding: Batcher[UUID, Account | None] = Batcher(self._find, size_max=LOOKUPS_MAX)
         self._weighing: Batcher[UUID, Balance] = Batcher(self._weigh, size_max=LOOKUPS_MAX)
-        reviewer = Reviewer(db=db, sealer=sealer, fetcher=fetcher, policy=policy)
-        self.reviews: Worker = Worker("reviews", reviewer.step, poll_s=REVIEW_POLL_S)
+        self._reviewer: Reviewer = Reviewer(db=db, sealer=sealer, fetcher=fetcher, policy=policy)
+        self.reviews: Worker = Worker("reviews", self._reviewer.step, poll_s=REVIEW_POLL_S)
+        self._reviewer.landed = self.reviews.nudge
         self.expiries: Worker = Worker("expiries", self.expire, poll_s=EXPIRY_POLL_S)
 
     async def move(self, request: Request[Move, Transaction]) -> Reply[Transaction]:
@@ -136,6 +137,7 @@ class Desk:
         try:
             await asyncio.gather(self.reviews.run(), self.expiries.run())
         finally:
+            await self._reviewer.stop()
             await self.fetcher.close()
 
     async def _once(self, request: Request[C, O], verb: Verb[C, O]) -> Reply[O]:

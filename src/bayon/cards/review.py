@@ -2,12 +2,14 @@
 
 Claimed in one transaction, fetched outside of any, settled in another. A claim is a review that is
 due again later: if its worker dies, another takes it then. What has changed meanwhile is left to
-the review that change has asked for.
+the review that change has asked for. While some wait for a slow server, others go on: up to
+`REVIEWS_MAX`, so that is how many times two documents are in memory, and `REVIEWS_OF_ISSUER_MAX`.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -18,11 +20,14 @@ from bayon.cards import store
 from bayon.cards.model import Cardholder, CardholderNotFound
 from bayon.cards.tell import tell
 from bayon.db import Database, Tx, read_clock
+from bayon.errors import Unavailable
 from bayon.fetch import BadUrl, Fetcher, FetchFailed
 from bayon.seal import Sealer
 
 CLAIM_TTL: Final = timedelta(minutes=1)
-CLAIM_LIMIT: Final = 20
+REVIEWS_MAX: Final = 32
+REVIEWS_OF_ISSUER_MAX: Final = 8
+LOOK_LIMIT: Final = 256
 ATTEMPTS_MAX: Final = 6
 RETRY_AFTER: Final = timedelta(minutes=1)
 OK: Final = 200
@@ -66,20 +71,56 @@ class Missing:
     lasting: bool
 
 
-@dataclass(kw_only=True)
+def _nobody() -> None:
+    """Wake nobody: where steps are made by hand."""
+
+
+@dataclass(kw_only=True, eq=False)
 class Reviewer:
-    """The worker's step."""
+    """The worker's step; `landed` is called as a review ends, for there is room then."""
 
     db: Database
     sealer: Sealer
     fetcher: Fetcher
     policy: Policy
+    landed: Callable[[], None] = _nobody
+    _in_flight: dict[asyncio.Task[None], Cardholder] = field(default_factory=dict, init=False)
 
     async def step(self) -> int:
-        """Review what is due; returns how many were taken."""
-        claimed = await self.db.transaction(_claim)
-        await asyncio.gather(*(self._review(cardholder) for cardholder in claimed))
+        """Claim what is due, as far as there is room, and begin; returns how many were taken."""
+        counted = Counter(each.issuer_id for each in self._in_flight.values())
+        if counted.total() >= REVIEWS_MAX:
+            return 0
+        claimed = await self.db.transaction(lambda tx: _claim(tx, in_flight=counted))
+        for cardholder in claimed:
+            task = asyncio.create_task(self._review_surely(cardholder))
+            self._in_flight[task] = cardholder
+            task.add_done_callback(self._ended)
         return len(claimed)
+
+    async def idle(self) -> None:
+        """Wait until no review is under way."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def stop(self) -> None:
+        """End what is under way; it comes due again when its claim is over."""
+        tasks = list(self._in_flight)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._in_flight[task]
+        self.landed()
+
+    async def _review_surely(self, cardholder: Cardholder) -> None:
+        try:
+            await self._review(cardholder)
+        except Unavailable:
+            log.warning("review waits for the database", worker="reviews")
+        except Exception:
+            log.exception("review failed", worker="reviews")
 
     async def _review(self, cardholder: Cardholder) -> None:
         urls = {
@@ -190,6 +231,34 @@ async def decide_review(
     return after
 
 
-async def _claim(tx: Tx) -> list[Cardholder]:
+async def _claim(tx: Tx, *, in_flight: Mapping[UUID, int]) -> list[Cardholder]:
+    """Take the oldest that are due, of each issuer as many as there is room for beside these."""
     now = (await read_clock(tx)).now()
-    return await store.claim_reviews(tx, now=now, until=now + CLAIM_TTL, limit=CLAIM_LIMIT)
+    full = [each for each, count in in_flight.items() if count >= REVIEWS_OF_ISSUER_MAX]
+    rows = await tx.rows(
+        """
+        WITH due AS (
+            SELECT id, issuer_id, review_at FROM cards.cardholder
+            WHERE review_at <= $1 AND issuer_id <> ALL($3::uuid[])
+            ORDER BY review_at LIMIT $4 FOR UPDATE SKIP LOCKED
+        ), placed AS (
+            SELECT id, review_at, coalesce(flying.count, 0)
+                + row_number() OVER (PARTITION BY issuer_id ORDER BY review_at, id) AS place
+            FROM due LEFT JOIN unnest($5::uuid[], $6::int[]) AS flying (issuer_id, count)
+                USING (issuer_id)
+        )
+        UPDATE cards.cardholder AS r SET review_at = $2, review_attempts = r.review_attempts + 1
+        FROM (SELECT id FROM placed WHERE place <= $7 ORDER BY review_at LIMIT $8) AS taken
+        WHERE r.id = taken.id RETURNING r.id
+        """,
+        now,
+        now + CLAIM_TTL,
+        full,
+        LOOK_LIMIT,
+        list(in_flight),
+        list(in_flight.values()),
+        REVIEWS_OF_ISSUER_MAX,
+        REVIEWS_MAX - sum(in_flight.values()),
+    )
+    found = await store.cardholders_of_all(tx, [row["id"] for row in rows]) if rows else {}
+    return list(found.values())
