@@ -24,12 +24,13 @@ from bayon.postgres import EmbeddedPostgres
 from bench import server
 from bench.big import big
 from bench.cards import big_cards, card_management
+from bench.deliveries import deliveries
 from bench.figures import Figure, table
 from bench.machine import machine
 from bench.measure import Bench, checks, engine, latencies, payments
 from bench.world import make_world
 
-PARTS: Final = ("static", "dynamic", "check", "latency", "engine", "cards")
+PARTS: Final = ("static", "dynamic", "check", "latency", "engine", "cards", "deliveries")
 
 
 async def run(parts: list[str], *, seconds: float, folder: Path) -> None:
@@ -58,6 +59,8 @@ async def _measure(bench: Bench, part: str) -> list[Figure]:
             figures = await card_management(
                 bench.folder, bench.ready, bench.db, seconds=bench.seconds / 2
             )
+        case "deliveries":
+            figures = await deliveries(bench.ready, bench.db, seconds=bench.seconds)
         case _:
             figures = await engine(bench)
     print(*(line for figure in figures for line in figure.lines()), sep="\n", flush=True)
