@@ -12,8 +12,7 @@ import pytest
 from aiohttp import web
 
 from bayon import cards
-from bayon.cards import Cardholder, Issuer, Policy
-from bayon.cards import store as card_store
+from bayon.cards import Cardholder, Issuer, Policy, review_store
 from bayon.cards.review import (
     ATTEMPTS_MAX,
     CLAIM_TTL,
@@ -23,6 +22,7 @@ from bayon.cards.review import (
     Reviewer,
     media_type_of,
 )
+from bayon.cards.review_store import Room
 from bayon.db import Database, Tx
 from bayon.fetch import Fetcher
 from bayon.seal import BadSeal
@@ -474,11 +474,12 @@ async def test_a_review_whose_worker_died_is_taken_again_when_its_claim_is_over(
 ) -> None:
     made = await apply(db, issuer, host)
 
-    async def claim(tx: Tx) -> list[Cardholder]:
+    async def claim(tx: Tx) -> list[UUID]:
         now = await now_of(tx)
-        return await card_store.claim_reviews(tx, now=now, until=now + CLAIM_TTL, limit=20)
+        room = Room(total=20, of_issuer=20, in_flight={}, look=20)
+        return await review_store.claim(tx, now=now, until=now + CLAIM_TTL, room=room)
 
-    assert [each.id for each in await db.transaction(claim)] == [made.id]
+    assert await db.transaction(claim) == [made.id]
     assert await step(make_reviewer(db)) == 0
     await advance(db, advance_s=CLAIM_TTL.total_seconds() + 1)
     assert await step(make_reviewer(db)) == 1

@@ -32,8 +32,8 @@ ROOMS: Final = {
     "postgres": "account place process server",
     "cards": (
         "accounts authorize cardholders change check clearing desk document find issue issuers "
-        "lifecycle merchants model move pin redeem review store tell texts till topup "
-        "transaction_store vault"
+        "lifecycle merchants model move pin redeem review review_store store tell "
+        "texts till topup transaction_store vault"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "

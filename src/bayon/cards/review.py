@@ -16,8 +16,9 @@ from uuid import UUID
 
 import structlog
 
-from bayon.cards import store
+from bayon.cards import review_store, store
 from bayon.cards.model import Cardholder, CardholderNotFound
+from bayon.cards.review_store import Room
 from bayon.cards.tell import tell
 from bayon.db import Database, Tx, read_clock
 from bayon.errors import Unavailable
@@ -164,7 +165,7 @@ class Reviewer:
         self, tx: Tx, cardholder_id: UUID, document: Document, *, now: datetime
     ) -> None:
         context = b"cards.document" + cardholder_id.bytes + document.kind.encode()
-        await store.keep_document(
+        await review_store.keep_document(
             tx,
             cardholder_id,
             kind=document.kind,
@@ -207,7 +208,9 @@ def decided(cardholder: Cardholder, rejection_reason: str | None, *, now: dateti
 
 async def waiting_for_review(tx: Tx, *, issuer_id: UUID, limit: int) -> list[Cardholder]:
     """List cardholders whose documents are here and who wait for a person, the longest first."""
-    return await store.waiting_cardholders(tx, issuer_id=issuer_id, limit=limit)
+    waiting = await review_store.waiting(tx, issuer_id=issuer_id, limit=limit)
+    found = await store.find_cardholders(tx, waiting, issuer_id=issuer_id)
+    return [found[cardholder_id] for cardholder_id in waiting]
 
 
 async def decide_review(
@@ -234,31 +237,9 @@ async def decide_review(
 async def _claim(tx: Tx, *, in_flight: Mapping[UUID, int]) -> list[Cardholder]:
     """Take the oldest that are due, of each issuer as many as there is room for beside these."""
     now = (await read_clock(tx)).now()
-    full = [each for each, count in in_flight.items() if count >= REVIEWS_OF_ISSUER_MAX]
-    rows = await tx.rows(
-        """
-        WITH due AS (
-            SELECT id, issuer_id, review_at FROM cards.cardholder
-            WHERE review_at <= $1 AND issuer_id <> ALL($3::uuid[])
-            ORDER BY review_at LIMIT $4 FOR UPDATE SKIP LOCKED
-        ), placed AS (
-            SELECT id, review_at, coalesce(flying.count, 0)
-                + row_number() OVER (PARTITION BY issuer_id ORDER BY review_at, id) AS place
-            FROM due LEFT JOIN unnest($5::uuid[], $6::int[]) AS flying (issuer_id, count)
-                USING (issuer_id)
-        )
-        UPDATE cards.cardholder AS r SET review_at = $2, review_attempts = r.review_attempts + 1
-        FROM (SELECT id FROM placed WHERE place <= $7 ORDER BY review_at LIMIT $8) AS taken
-        WHERE r.id = taken.id RETURNING r.id
-        """,
-        now,
-        now + CLAIM_TTL,
-        full,
-        LOOK_LIMIT,
-        list(in_flight),
-        list(in_flight.values()),
-        REVIEWS_OF_ISSUER_MAX,
-        REVIEWS_MAX - sum(in_flight.values()),
+    room = Room(
+        total=REVIEWS_MAX, of_issuer=REVIEWS_OF_ISSUER_MAX, in_flight=in_flight, look=LOOK_LIMIT
     )
-    found = await store.cardholders_of_all(tx, [row["id"] for row in rows]) if rows else {}
+    taken = await review_store.claim(tx, now=now, until=now + CLAIM_TTL, room=room)
+    found = await store.cardholders_of_all(tx, taken) if taken else {}
     return list(found.values())

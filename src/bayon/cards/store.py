@@ -1,6 +1,7 @@
 """Every statement on issuers, cardholders, accounts and cards, of the schema `cards`.
 
-What moves and lists their transactions stands in `transaction_store`. Every query names the issuer
+What moves and lists their transactions stands in `transaction_store`, what reviews cardholders in
+`review_store`. Every query names the issuer
 whose row it wants: another's is not there.
 """
 
@@ -156,58 +157,6 @@ async def cardholders_of_all(tx: Tx, cardholder_ids: Sequence[UUID]) -> dict[UUI
     """Find cardholders of any issuers: for batches, which look at whose they are themselves."""
     rows = await tx.rows(_FROM["cardholder"] + "WHERE r.id = ANY($1::uuid[])", cardholder_ids)
     return {row["id"]: _cardholder(row) for row in rows}
-
-
-async def waiting_cardholders(tx: Tx, *, issuer_id: UUID, limit: int) -> list[Cardholder]:
-    """Find an issuer's cardholders who wait for a person's decision, the longest waiting first."""
-    rows = await tx.rows(
-        _FROM["cardholder"]
-        + """
-        WHERE r.issuer_id = $1 AND r.status = 'processing_profile' AND r.review_at IS NULL
-        ORDER BY r.updated_at LIMIT $2
-        """,
-        issuer_id,
-        limit,
-    )
-    return [_cardholder(row) for row in rows]
-
-
-async def claim_reviews(tx: Tx, *, now: datetime, until: datetime, limit: int) -> list[Cardholder]:
-    """Take reviews that are due, the oldest first, until then; skips those being taken."""
-    rows = await tx.rows(
-        """
-        UPDATE cards.cardholder AS r SET review_at = $2, review_attempts = r.review_attempts + 1
-        FROM (
-            SELECT id FROM cards.cardholder WHERE review_at <= $1
-            ORDER BY review_at LIMIT $3 FOR UPDATE SKIP LOCKED
-        ) AS due
-        WHERE r.id = due.id RETURNING"""
-        + _CARDHOLDER,
-        now,
-        until,
-        limit,
-    )
-    return [_cardholder(row) for row in rows]
-
-
-async def keep_document(
-    tx: Tx, cardholder_id: UUID, *, kind: str, media_type: str, sealed: bytes, fetched_at: datetime
-) -> None:
-    """Keep a document of a cardholder in the place of an older one."""
-    await tx.run(
-        """
-        INSERT INTO cards.document (cardholder_id, kind, media_type, sealed, fetched_at)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (cardholder_id, kind) DO UPDATE
-        SET media_type = EXCLUDED.media_type, sealed = EXCLUDED.sealed,
-            fetched_at = EXCLUDED.fetched_at
-        """,
-        cardholder_id,
-        kind,
-        media_type,
-        sealed,
-        fetched_at,
-    )
 
 
 async def taken_numbers(tx: Tx, numbers: Sequence[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
