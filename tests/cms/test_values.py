@@ -149,8 +149,15 @@ TIMES: Final = [
     ("2020-01-01", "2020-01-01T00:00:00Z"),
     ("2020-02-29", "2020-02-29T00:00:00Z"),
     ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59Z"),
-    ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+    ("1900-01-01T00:00:00Z", "1900-01-01T00:00:00Z"),
 ]
+
+
+async def test_a_transaction_time_before_1900_is_refused(desk: Desk) -> None:
+    for given in ("1899-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
+        answer = await desk.ask_with("create_topup", "/data/attributes/transaction_time", given)
+        assert answer.status_code == 422, given
+        assert answer.json()["errors"][0]["title"] == "must not be before 1900"
 
 
 @pytest.mark.parametrize(("given", "shown"), TIMES)
