@@ -36,8 +36,10 @@ class Worker:
         while True:
             self._nudged.clear()
             if not await self._try_step():
+                # Not `wait_for`, which before Python 3.12 may swallow that we are to stop.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), self._poll_s)
+                    async with asyncio.timeout(self._poll_s):
+                        await self._nudged.wait()
 
     async def _try_step(self) -> int:
         try:
