@@ -1,6 +1,5 @@
 """`cards.check` finds what it is for: each law is broken by hand and seen."""
 
-import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, LiteralString
@@ -70,14 +69,16 @@ async def scene(scratch: Database) -> Scene:
     )
 
 
-async def found(db: Database, *statements: tuple[LiteralString, object]) -> list[Finding]:
+async def found(
+    db: Database, *statements: tuple[LiteralString, object], page_size: int = 5_000
+) -> list[Finding]:
     """Break something, check, and undo it."""
     seen: list[Finding] = []
 
     async def work(tx: Tx) -> None:
         for sql, argument in statements:
             await tx.run(sql, argument)
-        seen.extend(await cards.check(tx))
+        seen.extend(await cards.check(tx, page_size=page_size))
         raise Undo
 
     with pytest.raises(Undo):
@@ -173,12 +174,10 @@ async def test_each_kind_of_damage_is_found_and_named(
     )
 
 
-async def test_every_page_is_checked(
-    scratch: Database, scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.modules["bayon.cards.check"], "PAGE_SIZE", 2)
+async def test_every_page_is_checked(scratch: Database, scene: Scene) -> None:
     for each in scene.of.values():
-        assert await found(scratch, (NO_EVENT, each.id)) == [Finding(TOLD, str(each.id))]
+        seen = await found(scratch, (NO_EVENT, each.id), page_size=2)
+        assert seen == [Finding(TOLD, str(each.id))]
 
 
 # What is cleared above may overdraw; nothing else may.

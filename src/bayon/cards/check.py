@@ -27,7 +27,7 @@ class _Seen:
     ledger_ids: Mapping[UUID, UUID]
 
 
-async def check(tx: Tx) -> list[Finding]:
+async def check(tx: Tx, *, page_size: int = PAGE_SIZE) -> list[Finding]:
     """Compare every transaction with what it moved. Wants a REPEATABLE READ transaction.
 
     Invariants: a settled transaction moved its amount on its account in its direction, another
@@ -37,21 +37,21 @@ async def check(tx: Tx) -> list[Finding]:
     """
     found: list[Finding] = []
     after: UUID | None = None
-    while page := await store.check_page(tx, after=after, limit=PAGE_SIZE):
+    while page := await store.check_page(tx, after=after, limit=page_size):
         after = page[-1].id
         seen = await _look(tx, page)
         found += [finding for each in page for finding in _judge(each, seen)]
     found += [
         Finding("a transaction is its card's", str(i)) for i in await store.check_strangers(tx)
     ]
-    return [*found, *await _causes(tx)]
+    return [*found, *await _causes(tx, page_size)]
 
 
-async def _causes(tx: Tx) -> list[Finding]:
+async def _causes(tx: Tx, page_size: int) -> list[Finding]:
     """Look behind every account: a transfer, or an open hold, has a transaction as its cause."""
     found: list[Finding] = []
     after: UUID | None = None
-    while page := await store.check_accounts(tx, after=after, limit=PAGE_SIZE):
+    while page := await store.check_accounts(tx, after=after, limit=page_size):
         after = max(page)
         causes = await ledger.causes(tx, sorted(page.values()))
         unknown = causes - await store.known(tx, sorted(causes))
