@@ -74,9 +74,15 @@ def rooms_of(layer: str) -> list[str]:
     return re.findall(r"\w+", layer)
 
 
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Walk a tree, once for all who ask: walking is most of the work of these tests."""
+    return tuple(ast.walk(tree))
+
+
 def functions(tree: ast.AST) -> Iterator[Function]:
     """Find every function, methods and inner ones too."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -94,7 +100,7 @@ def docstrings(tree: ast.AST) -> list[ast.Constant]:
     """Find every docstring, and the bare strings that explain the constant above them."""
     return [
         node.value
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
@@ -103,7 +109,7 @@ def docstrings(tree: ast.AST) -> list[ast.Constant]:
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str, str | None]]:
     """Find every import as line, module and, for `from module import name`, the name."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name, None

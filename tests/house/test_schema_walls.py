@@ -5,7 +5,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from house.source import PACKAGE, SCHEMA, Module, docstrings, floors, functions, package, told
+from house.source import (
+    PACKAGE,
+    SCHEMA,
+    Module,
+    docstrings,
+    floors,
+    functions,
+    nodes,
+    package,
+    told,
+)
 
 STATEMENT: Final = re.compile(
     r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|VALUES|LOCK|TRUNCATE"
@@ -91,7 +101,7 @@ def test_every_statement_could_run_on_another_database() -> None:
     found += [
         f"{module.name}:{node.lineno} add_listener"
         for module in package()
-        for node in ast.walk(module.tree)
+        for node in nodes(module.tree)
         if isinstance(node, ast.Attribute) and node.attr == "add_listener"
     ]
     assert not found, told("Keep the required path portable; say it in Python instead:", found)
@@ -203,7 +213,7 @@ def _read(module: Module) -> list[tuple[ast.expr, str]]:
     in_a_store = module.path.name.endswith("store.py")
     seen = {id(node) for node in docstrings(module.tree)}
     found: list[tuple[ast.expr, str]] = []
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if id(node) in seen or not isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
             continue
         parts = list(_parts(node))

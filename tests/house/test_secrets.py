@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bayon.log import ALLOWED
-from house.source import Module, imports, package, told
+from house.source import Module, imports, nodes, package, told
 
 LEVELS: Final = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 CONTEXT: Final = frozenset({"bind_contextvars", "bound_contextvars", "bind", "new"})
@@ -21,14 +21,24 @@ MAY_REVEAL: Final = {
     "bakong/register.py:_smtp": "signs on at the mail server",
     "bakong/tokens.py:make": "signs a token",
     "bakong/tokens.py:signed": "checks a token's signature",
+    "cards/pin_block.py:encipher_pin_block": "enciphers a PIN, as a terminal does",
+    "cards/pin_block.py:from_hex": "reads a key",
     "cards/vault.py:__init__": "hands the keys to the sealer",
     "cards/vault.py:_key": "reads a key",
+    "cards/vault.py:_sealing_check_values": "calculates what two sides compare keys by",
+    "cards/vault.py:cvv2": "calculates what is printed on a card",
+    "cards/vault.py:is_cvv": "judges the CVV of a track",
+    "cards/vault.py:is_cvv2": "judges what was read off a card",
+    "cards/vault.py:is_pin": "judges a PIN",
     "cards/vault.py:last_four": "tells what may stand in clear",
     "cards/vault.py:pan_digest": "digests a card number",
     "cards/vault.py:pvv": "calculates what is kept of a PIN",
     "cards/vault.py:read_pan": "judges a card number",
     "cards/vault.py:read_pin": "judges a PIN",
+    "cards/vault.py:read_pin_block": "deciphers a PIN",
+    "cards/vault.py:read_track_2": "reads a track",
     "cards/vault.py:seal_pan": "seals a card number",
+    "cards/vault.py:track_2": "writes a card's track",
     "cards/vault.py:weak_pin": "says why a PIN is weak",
     "cli/connect.py:sealer_of": "hands the sealing keys to the sealer",
     "cli/connect.py:with_database": "connects",
@@ -42,11 +52,13 @@ MAY_REVEAL: Final = {
     "events/sign.py:seal_secret": "seals an endpoint's secret",
     "sandbox/demo.py:seed": "hands the sandbox's own sealing keys to the sealer",
     "sandbox/demo_cards.py:_webhook": "keeps the demo endpoint's signing secret, to be shown",
+    "keys.py:_each": "takes each key, to be judged",
+    "keys.py:_each_of": "takes the links' keys, to be judged",
+    "keys.py:_refuse_bad_versions": "judges what the sealer would not take",
     "network/describe.py:masked_pan": "shows what of a card number may be seen",
     "network/iso8583.py:encode": "writes a frame",
     "serve.py:_database": "connects",
-    "serve.py:_each": "takes the keys of each version, for the one below",
-    "serve.py:_refuse_weak_keys": "refuses the sandbox's keys, and keys one can guess",
+    "serve.py:_dev": "writes the sandbox's zone PIN key into its ready-file",
     "serve.py:_serve": "connects",
 }
 """Every function that turns a `Secret` into text, and why. A new one wants a reviewer's eyes."""
@@ -77,7 +89,7 @@ def test_an_event_handed_on_is_a_plain_text() -> None:
     found = [
         f"{module.name}:{node.lineno} {ast.unparse(node)[:60]}"
         for module in package()
-        for node in ast.walk(module.tree)
+        for node in nodes(module.tree)
         if isinstance(node, ast.Assign)
         and ast.unparse(node.targets[0]).split(".")[-1].lstrip("_") == "event"
         and _put_together(node.value)
@@ -111,7 +123,7 @@ def test_only_the_command_line_prints() -> None:
         f"{module.name}:{node.lineno}"
         for module in package()
         if module.room not in MAY_PRINT
-        for node in ast.walk(module.tree)
+        for node in nodes(module.tree)
         if (isinstance(node, ast.Name) and node.id == "print")
         or (isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.stdout")
     ]
@@ -132,7 +144,7 @@ def test_only_the_log_sets_up_logging() -> None:
 
 
 def _log_calls(module: Module) -> Iterator[ast.Call]:
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             on = ast.unparse(node.func.value)
             if (on.split(".")[-1].strip("_") in {"log", "logger"} and node.func.attr in LEVELS) or (
@@ -165,7 +177,7 @@ def _revealing(module: Module) -> set[str]:
     """Find who calls `reveal`: functions and methods, inner ones counting as their outer one."""
     statements = [
         statement
-        for node in ast.walk(module.tree)
+        for node in nodes(module.tree)
         if isinstance(node, ast.ClassDef | ast.Module)
         for statement in node.body
         if not isinstance(statement, ast.ClassDef)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from house.source import ROOT, SCHEMA, Module, docstrings, others, package, told, words
+from house.source import ROOT, SCHEMA, Module, docstrings, nodes, others, package, told, words
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,10 @@ def test_prose_is_british() -> None:
         (re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE), better)
         for pattern, better in AMERICAN.items()
     ]
+    any_of_them = re.compile(rf"\b(?:{'|'.join(AMERICAN)})\b", re.IGNORECASE)
     found = [
         f"{name}:{line} {match[0]}: {better}"
-        for name, line, prose in _prose()
+        for name, line, prose in _prose(any_of_them)
         for pattern, better in spelt
         for match in pattern.finditer(prose)
     ]
@@ -210,7 +211,7 @@ def _identifiers() -> list[tuple[str, str, str]]:
 
 
 def _names(module: Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.lineno, node.name
@@ -225,7 +226,7 @@ def _names(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def _annotated(module: Module) -> Iterator[tuple[int, str, str]]:
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if isinstance(node, ast.arg) and node.annotation:
             yield node.lineno, node.arg, ast.unparse(node.annotation)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -253,14 +254,19 @@ def _texts() -> list[tuple[str, str]]:
     ]
 
 
-def _prose() -> Iterator[tuple[str, int, str]]:
-    """Read what is written for people: name, line and text, without quoted code and addresses."""
+def _prose(having: re.Pattern[str]) -> Iterator[tuple[str, int, str]]:
+    """Read what is written for people: name, line and text, without quoted code and addresses.
+
+    Only of files that have what is looked for anywhere: to tell prose from code takes its time.
+    """
     for name, text in _texts():
+        if not having.search(text):
+            continue
         if name.endswith(".md"):
             bare = re.sub(r"```.*?```", lambda m: "\n" * m[0].count("\n"), text, flags=re.DOTALL)
             lines = enumerate(bare.splitlines(), 1)
         elif name.endswith(".py"):
-            lines = iter(_explained(text))
+            lines = iter(_explained(text, having))
         elif name.endswith((".html", ".css", ".js")):
             continue
         else:
@@ -271,9 +277,11 @@ def _prose() -> Iterator[tuple[str, int, str]]:
             yield name, number, _unquoted(line)
 
 
-def _explained(text: str) -> list[tuple[int, str]]:
-    """Find the docstrings and comments of a Python file."""
+def _explained(text: str, having: re.Pattern[str]) -> list[tuple[int, str]]:
+    """Find the docstrings of a Python file, and its comments where one has what is looked for."""
     told_there = [(node.lineno, str(node.value)) for node in docstrings(ast.parse(text))]
+    if not any(having.search(line.partition("#")[2]) for line in text.splitlines()):
+        return told_there
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     comments = [(t.start[0], t.string) for t in tokens if t.type == tokenize.COMMENT]
     return told_there + comments
