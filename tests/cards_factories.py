@@ -42,13 +42,13 @@ from bayon.money import Currency
 from bayon.seal import Sealer
 from conftest import Server
 
-VAULT: Final = Vault(
-    VaultKeys(
-        vault_keys=Secret("1:" + "5ea1" * 16),
-        vault_lookup_key=Secret("100c" * 16),
-        pin_verification_key=Secret("0123456789ABCDEFFEDCBA9876543210"),
-    )
+VAULT_KEYS: Final = VaultKeys(
+    vault_keys=Secret("1:" + "5ea1" * 16),
+    vault_lookup_key=Secret("100c" * 16),
+    pin_verification_key=Secret("0123456789ABCDEFFEDCBA9876543210"),
+    card_verification_key=Secret("FEDCBA98765432100123456789ABCDEF"),
 )
+VAULT: Final = Vault(VAULT_KEYS)
 SEALER: Final = Sealer({1: bytes(32)})
 BIN: Final = "91160000"
 PIN: Final = Secret("8524")

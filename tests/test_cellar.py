@@ -107,6 +107,8 @@ def test_secret_settings_are_never_shown() -> None:
         "BAYON_VAULT_KEYS": f"1:{SEAL_KEY}",
         "BAYON_VAULT_LOOKUP_KEY": SEAL_KEY,
         "BAYON_PIN_VERIFICATION_KEY": SEAL_KEY[:32],
+        "BAYON_CARD_VERIFICATION_KEY": SEAL_KEY[:32],
+        "BAYON_ZONE_PIN_KEY": SEAL_KEY,
         "BAYON_SMTP_URL": f"smtp://u:{JWT_KEY}@h",
     }
     settings = Settings.from_env(env)
@@ -135,6 +137,12 @@ BAD_VALUES = [
     ("PIN_VERIFICATION_KEY", "a" * 31),
     ("PIN_VERIFICATION_KEY", "g" * 32),
     ("PIN_VERIFICATION_KEY", "a" * 48),
+    ("CARD_VERIFICATION_KEY", "a" * 31),
+    ("CARD_VERIFICATION_KEY", "a" * 48),
+    ("ZONE_PIN_KEY", "a" * 16),
+    ("ZONE_PIN_KEY", "a" * 40),
+    ("ZONE_PIN_KEY", "a" * 80),
+    ("ZONE_PIN_KEY", "g" * 32),
     ("DATABASE_URL", "mysql://h/d"),
     ("BAKONG_HOST", "http://x/"),
     ("BAKONG_JWT_KEY", "short"),
@@ -157,6 +165,10 @@ GOOD_VALUES = [
     ("VAULT_KEYS", f"1:{'a' * 64},2:{'B' * 64}"),
     ("VAULT_LOOKUP_KEY", "aB" * 32),
     ("PIN_VERIFICATION_KEY", "aB" * 16),
+    ("CARD_VERIFICATION_KEY", "aB" * 16),
+    ("ZONE_PIN_KEY", "aB" * 16),
+    ("ZONE_PIN_KEY", "aB" * 24),
+    ("ZONE_PIN_KEY", "aB" * 32),
     ("DATABASE_URL", "postgresql://bayon@/bayon?host=/run/postgresql&port=5432"),
     ("BAKONG_HOST", "api.bakong.example"),
 ]

@@ -95,6 +95,14 @@ class Settings:
     pin_verification_key: Secret | None = _setting(
         None, "two DES keys, which make PVVs", like=(r"[0-9a-fA-F]{32}", "32 hex digits")
     )
+    card_verification_key: Secret | None = _setting(
+        None, "two DES keys, which make CVVs", like=(r"[0-9a-fA-F]{32}", "32 hex digits")
+    )
+    zone_pin_key: Secret | None = _setting(
+        None,
+        "enciphers PINs on links of the card network that have no key of their own",
+        like=(r"([0-9a-fA-F]{16}){2,4}", "32, 48 or 64 hex digits"),
+    )
     bakong_jwt_key: Secret | None = _setting(None, "signs the Open API's tokens", secret=True)
     bakong_token_ttl_days: int = _setting(90, "life of an Open API token", at_least=1)
     bakong_code_ttl_s: int = _setting(3_600, "life of a verification code", at_least=1)

@@ -20,7 +20,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequ
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -32,20 +31,17 @@ from bayon.app import Bayon, build
 from bayon.cards import Vault, VaultKeys
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, is_untouched, kept_secrets, migrate, read_clock
-from bayon.errors import Invalid, Unavailable
+from bayon.errors import Unavailable
+from bayon.keys import refuse_weak_keys, vault_keys
 from bayon.listen import Server, bound, make_server, take_all_files
 from bayon.log import Secret
 from bayon.postgres import EmbeddedPostgres
 from bayon.sandbox import Demo, Keys
-from bayon.seal import Sealer
 
 Part = Literal["http", "network", "worker"]
 PARTS: Final[tuple[Part, ...]] = ("http", "worker")
 
 COLLECT_AFTER: Final = (50_000, 20, 100)
-KEY_VARIETY_MIN: Final = 8
-PRINTED_KEYS: Final = frozenset({bytes.fromhex("C1D0F8FB4958670DBA40AB1F3752EF0D")})
-"""Test keys of the field that look like chance: this one stands in many a terminal's samples."""
 
 log = structlog.get_logger()
 
@@ -63,6 +59,7 @@ class Addresses:
     webhook_signing_secret: str
     bakong_token: str
     participant_token: str
+    zone_pin_key: str
     pid: int
 
 
@@ -129,6 +126,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 webhook_signing_secret=demo.webhook_signing_secret,
                 bakong_token=demo.bakong_token,
                 participant_token=demo.participant_token,
+                zone_pin_key=keys.zone_pin_key.reveal(),
                 pid=os.getpid(),
             )
             servers = [
@@ -146,8 +144,7 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
     assert settings.database_url is not None
     assert settings.seal_keys is not None
     assert settings.bakong_jwt_key is not None
-    vault_keys = _vault_keys(settings)
-    _refuse_weak_keys(settings.seal_keys, settings.bakong_jwt_key, vault_keys)
+    refuse_weak_keys(settings)
     with contextlib.ExitStack() as stack:
         listeners = []
         if "http" in parts:
@@ -161,7 +158,7 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
                 db,
                 seal_keys=settings.seal_keys,
                 jwt_key=settings.bakong_jwt_key,
-                vault_keys=vault_keys,
+                vault_keys=vault_keys(settings),
             )
             work = [bayon.rail.watch_others()] if listeners else []
             work += _workers(bayon) if "worker" in parts else []
@@ -274,60 +271,6 @@ async def _refuse_sandbox(tx: Tx) -> None:
 async def _refuse_production(tx: Tx) -> None:
     if not await kept_secrets(tx) and await payments.participants(tx):
         raise BadSettings("This database is in use, and is no sandbox's: a sandbox wants its own.")
-
-
-def _vault_keys(settings: Settings) -> VaultKeys:
-    assert settings.vault_keys is not None
-    assert settings.vault_lookup_key is not None
-    assert settings.pin_verification_key is not None
-    return VaultKeys(
-        vault_keys=settings.vault_keys,
-        vault_lookup_key=settings.vault_lookup_key,
-        pin_verification_key=settings.pin_verification_key,
-    )
-
-
-def _refuse_weak_keys(seal_keys: Secret, jwt_key: Secret, vault: VaultKeys) -> None:
-    for name, versions in (("SEAL_KEYS", seal_keys), ("VAULT_KEYS", vault.vault_keys)):
-        try:
-            Sealer.from_text(versions.reveal())
-        except Invalid as error:
-            raise BadSettings(f"BAYON_{name} is not valid. {error.message}") from None
-    pin_key = vault.pin_verification_key.reveal().lower()
-    if _is_single_des(bytes.fromhex(pin_key)):
-        raise BadSettings("BAYON_PIN_VERIFICATION_KEY has two equal halves, so it is half a key.")
-    keys = [
-        *(("SEAL_KEYS", key) for key in _each(seal_keys)),
-        ("BAKONG_JWT_KEY", jwt_key.reveal()),
-        *(("VAULT_KEYS", key) for key in _each(vault.vault_keys)),
-        ("VAULT_LOOKUP_KEY", vault.vault_lookup_key.reveal().lower()),
-        ("PIN_VERIFICATION_KEY", pin_key),
-    ]
-    for at, (name, key) in enumerate(keys):
-        if _is_guessable(key):
-            raise BadSettings(f"BAYON_{name} is no secret: take random bytes.")
-        if any(key.lower() == other for _, other in keys[:at]):
-            raise BadSettings(f"BAYON_{name} repeats another key: each purpose has its own.")
-
-
-def _each(versions: Secret) -> list[str]:
-    return [entry.partition(":")[2].lower() for entry in versions.reveal().split(",")]
-
-
-def _is_guessable(key: str) -> bool:
-    """Judge whether a key repeats itself or counts, as one made by hand or printed does."""
-    try:
-        raw = bytes.fromhex(key)
-    except ValueError:
-        raw = key.lower().encode()  # the Open API's may be any text
-    steps = {(after - before) % 256 for before, after in pairwise(raw)}
-    return min(len(set(raw)), len(steps)) < KEY_VARIETY_MIN or raw in PRINTED_KEYS
-
-
-def _is_single_des(key: bytes) -> bool:
-    """Compare the halves without the lowest bit of each byte, parity, which DES does not use."""
-    bits = [byte >> 1 for byte in key]
-    return bits[:8] == bits[8:]
 
 
 async def _run(

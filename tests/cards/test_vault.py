@@ -11,6 +11,8 @@ from typing import Final
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.utils import CryptographyDeprecationWarning
 from psec.pin import generate_visa_pvv
 
@@ -21,10 +23,12 @@ from bayon.log import Secret
 from bayon.seal import BadSeal
 
 PVK: Final = "0123456789ABCDEFFEDCBA9876543210"
+CVK: Final = "76543210FEDCBA9889ABCDEF01234567"
 KEYS: Final = VaultKeys(
     vault_keys=Secret("1:" + "5ea1" * 16),
     vault_lookup_key=Secret("100c" * 16),
     pin_verification_key=Secret(PVK),
+    card_verification_key=Secret(CVK),
 )
 VAULT: Final = Vault(KEYS)
 CARD: Final = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -286,6 +290,38 @@ def test_no_pin_is_right_by_what_is_no_pvv(pvv: str) -> None:
     assert not VAULT.is_pin(PAN, Secret("1357"), pvv=pvv)
 
 
+@pytest.mark.parametrize(
+    "pin", ["", "1", "135", "13579", "135a", "1357\n", " 1357", KHMER, FULL_WIDTH, "1" * 100_000]
+)
+def test_what_is_no_pin_is_a_wrong_one(pin: str) -> None:
+    assert not VAULT.is_pin(PAN, Secret(pin), pvv=VAULT.pvv(PAN, Secret("1357")))
+
+
+# What two sides compare keys by.
+
+
+def test_check_values_are_told_of_each_key_and_change_with_it() -> None:
+    keys = replace(KEYS, vault_keys=Secret(f"1:{'5ea1' * 16},12:{'ab' * 32}"))
+    values = Vault(keys).check_values()
+    assert list(values) == [
+        *("vault_keys 1", "vault_keys 12"),
+        *("vault_lookup_key", "pin_verification_key", "card_verification_key"),
+    ]
+    assert all(len(value) == 6 and int(value, 16) >= 0 for value in values.values())
+    assert values["pin_verification_key"] == "08D7B4"  # as every HSM's manual prints it
+    other = _vault(vault_lookup_key="100d" * 16, card_verification_key=PVK).check_values()
+    assert other["card_verification_key"] == "08D7B4"
+    assert other["vault_lookup_key"] != values["vault_lookup_key"]
+    assert other["vault_keys 1"] == values["vault_keys 1"]
+
+
+def test_a_check_value_is_nothing_that_the_seal_rests_on() -> None:
+    """GCM authenticates with an enciphered block of zeros: of that nothing may be told."""
+    key = bytes.fromhex("5ea1" * 16)
+    zeros = Cipher(AES(key), modes.ECB()).encryptor().update(bytes(16))  # noqa: S305 - GCM's own
+    assert VAULT.check_values()["vault_keys 1"] != zeros[:3].hex().upper()
+
+
 # What must not be told.
 
 BAD_KEYS: Final = [
@@ -311,6 +347,10 @@ BAD_KEYS: Final = [
     ("pin_verification_key", "5ea1" * 7 + "se4l"),
     ("pin_verification_key", "5ea1" * 7 + "    "),
     ("pin_verification_key", KHMER * 8),
+    ("card_verification_key", ""),
+    ("card_verification_key", "5ea1" * 4),
+    ("card_verification_key", "5ea1" * 12),
+    ("card_verification_key", "5ea1" * 7 + "se4l"),
 ]
 
 

@@ -78,20 +78,30 @@ async def test_check_says_what_is_not_true_and_fails(home: Home, server: Server)
 
 async def test_config_shows_every_setting_but_no_secret(home: Home) -> None:
     secret, seal_key = "tell-nobody-tell-nobody-tell-nobody", "5ea1" * 16
+    pin_key = "0123456789ABCDEFFEDCBA9876543210"
     secrets = {
         "BAYON_DATABASE_URL": f"postgresql://bayon:{secret}@db/bayon",
         "BAYON_BAKONG_JWT_KEY": secret,
         "BAYON_SEAL_KEYS": f"1:{seal_key}",
         "BAYON_VAULT_KEYS": f"1:{seal_key}",
         "BAYON_VAULT_LOOKUP_KEY": seal_key,
-        "BAYON_PIN_VERIFICATION_KEY": seal_key[:32],
+        "BAYON_PIN_VERIFICATION_KEY": pin_key,
+        "BAYON_CARD_VERIFICATION_KEY": seal_key[:32],
+        "BAYON_ZONE_PIN_KEY": seal_key,
         "BAYON_SMTP_URL": f"smtp://me:{secret}@mail",
     }
     done = await home.bayon("config", stdin=b"", BAYON_HTTP_PORT="81", **secrets)
-    shown = dict(line.split("=", 1) for line in done.out.splitlines())
+    lines = done.out.splitlines()
+    shown = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     assert done.code == 0
-    assert secret not in done.out
-    assert seal_key[:32] not in done.out
+    for hidden in (secret, seal_key[:32], pin_key):
+        assert hidden not in done.out
+    told = dict(line.split(": ") for line in lines if line.startswith("# check value of "))
+    assert [name.split("BAYON_")[1] for name in told] == [
+        *("VAULT_KEYS 1", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY"),
+        *("CARD_VERIFICATION_KEY", "ZONE_PIN_KEY"),
+    ]
+    assert told["# check value of BAYON_PIN_VERIFICATION_KEY"] == "08D7B4"
     assert {shown[name] for name in secrets} == {"***"}
     assert (shown["BAYON_HTTP_PORT"], shown["BAYON_HTTPS_PORT"]) == ("81", "8443")
 

@@ -13,6 +13,8 @@ import asyncpg
 import httpx
 import pytest
 
+from bayon.cards import ZonePinKey
+from bayon.log import Secret
 from journeys.running import (
     PAYER,
     Done,
@@ -27,7 +29,7 @@ from sandboxes import Server
 MEMBERS = {
     *("http_url", "https_url", "tls_cert_file", "database_url"),
     *("bakong_token", "participant_token", "cms_token", "other_cms_token"),
-    *("webhook_signing_secret", "pid"),
+    *("webhook_signing_secret", "zone_pin_key", "pid"),
 }
 START_S = 15.0
 RESTART_S = 2.0
@@ -41,7 +43,14 @@ async def test_it_starts_fast_and_again_faster_with_the_same_tokens(home: Home) 
     assert stat.S_IMODE(home.ready_file.stat().st_mode) == 0o600
     assert (await first.running.stop()).code == 0
     second = await home.dev()
-    for name in ("bakong_token", "participant_token", "tls_cert_file", "database_url"):
+    assert ZonePinKey.from_hex(Secret(first.ready["zone_pin_key"]))
+    for name in (
+        "bakong_token",
+        "participant_token",
+        "zone_pin_key",
+        "tls_cert_file",
+        "database_url",
+    ):
         assert second.ready[name] == first.ready[name]
     print(f"first start {first.seconds:.2f} s, second {second.seconds:.2f} s")  # noqa: T201 - the figures
     assert first.seconds < START_S

@@ -22,12 +22,13 @@ KEYS = {
     "BAYON_VAULT_KEYS": f"1:{secrets.token_hex(32)}",
     "BAYON_VAULT_LOOKUP_KEY": secrets.token_hex(32),
     "BAYON_PIN_VERIFICATION_KEY": secrets.token_hex(16),
+    "BAYON_CARD_VERIFICATION_KEY": secrets.token_hex(16),
     "BAYON_PUBLIC_URL": "https://pay.example",
     "BAYON_HTTP_PORT": "0",
 }
 REQUIRED = (
     *("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY"),
-    *("VAULT_KEYS", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY"),
+    *("VAULT_KEYS", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY", "CARD_VERIFICATION_KEY"),
 )
 PRINTED = (
     "0123456789ABCDEFFEDCBA9876543210",
@@ -80,6 +81,13 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
             ("PIN_VERIFICATION_KEY", key, "BAYON_PIN_VERIFICATION_KEY is no secret")
             for key in PRINTED
         ),
+        ("CARD_VERIFICATION_KEY", secrets.token_hex(24), "must be 32 hex digits"),
+        (
+            "CARD_VERIFICATION_KEY",
+            KEYS["BAYON_PIN_VERIFICATION_KEY"].upper(),
+            "BAYON_CARD_VERIFICATION_KEY repeats another key",
+        ),
+        ("ZONE_PIN_KEY", secrets.token_hex(20), "must be 32, 48 or 64 hex digits"),
         ("PUBLIC_URL", "pay.example", "BAYON_PUBLIC_URL must be a URL"),
         ("DATABASE_URL", "pay.example", "BAYON_DATABASE_URL must be a URL"),
         ("DATABASE_URL", "postgresql://bayon:hush@127.0.0.1:1/bayon", "The database is away."),

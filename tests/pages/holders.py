@@ -32,6 +32,7 @@ VAULT: Final = Vault(
         vault_keys=Secret("1:" + "5ea1" * 16),
         vault_lookup_key=Secret("100c" * 16),
         pin_verification_key=Secret("0123456789ABCDEFFEDCBA9876543210"),
+        card_verification_key=Secret("FEDCBA98765432100123456789ABCDEF"),
     )
 )
 PIN: Final = "7294"

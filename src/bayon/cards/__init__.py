@@ -7,6 +7,7 @@ from bayon.cards.cardholders import CreateCardholder, create_cardholders, update
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
 from bayon.cards.clearing import Clear, Present
+from bayon.cards.cvv import Track2
 from bayon.cards.desk import Desk
 from bayon.cards.find import (
     Filters,
@@ -58,6 +59,7 @@ from bayon.cards.model import (
 )
 from bayon.cards.move import Move, move
 from bayon.cards.pin import WeakPin
+from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
 from bayon.cards.redeem import HolderLink, look_up, redeem
 from bayon.cards.review import Policy, decide_review, waiting_for_review
 from bayon.cards.topup import Topup
@@ -98,18 +100,21 @@ __all__ = [
     "NotPending",
     "OpenCardAccount",
     "PanTaken",
+    "PinFormat",
     "Policy",
     "Present",
     "Reverse",
     "TokenType",
     "TokenVoid",
     "Topup",
+    "Track2",
     "Transaction",
     "TransactionNotFound",
     "Vault",
     "VaultKeys",
     "Wanted",
     "WeakPin",
+    "ZonePinKey",
     "add_issuer",
     "categories",
     "category_of",
@@ -117,6 +122,7 @@ __all__ = [
     "create_cardholders",
     "decide_review",
     "document",
+    "encipher_pin_block",
     "find_account",
     "find_card",
     "find_cardholder",

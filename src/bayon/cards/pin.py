@@ -7,8 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
-from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from bayon.cards.cipher import BlockCipher
 
 KEY_SIZE: Final = 16
 KEY_INDEX: Final = "1"
@@ -16,6 +15,8 @@ KEY_INDEX: Final = "1"
 
 TSP_LENGTH: Final = 16
 PVV_LENGTH: Final = 4
+
+LETTERS: Final = str.maketrans("abcdef", "012345")
 
 WELL_KNOWN: Final = frozenset(
     {
@@ -42,9 +43,7 @@ class PvvKey:
 
     def __init__(self, key: bytes) -> None:
         assert len(key) == KEY_SIZE
-        # Expanded here: `cryptography` is to refuse keys of two parts.
-        # ECB of a single block is the scheme's; there is nothing to chain.
-        self._cipher: Cipher[modes.ECB] = Cipher(TripleDES(key + key[:8]), modes.ECB())  # noqa: S305
+        self._cipher: BlockCipher = BlockCipher.des(key)
 
     def pvv(self, *, pan: str, pin: str) -> str:
         """Calculate the PIN verification value: four digits.
@@ -58,10 +57,19 @@ class PvvKey:
         tsp = pan[-12:-1] + KEY_INDEX + pin
         assert len(tsp) == TSP_LENGTH
         assert tsp.isdecimal()
-        block = self._cipher.encryptor().update(bytes.fromhex(tsp)).hex()
-        digits = [c for c in block if c.isdecimal()]
-        letters = [str(int(c, 16) - 10) for c in block if not c.isdecimal()]
-        return "".join([*digits, *letters][:PVV_LENGTH])
+        block = self._cipher.encipher(bytes.fromhex(tsp)).hex()
+        return decimals(block)[:PVV_LENGTH]
+
+    def check_value(self) -> str:
+        """Tell the key's check value: six hex digits."""
+        return self._cipher.check_value()
+
+
+def decimals(block: str) -> str:
+    """Make decimal digits of hex ones: those that are, then the letters, A as 0 to F as 5."""
+    digits = "".join(c for c in block if c.isdecimal())
+    letters = "".join(c for c in block if not c.isdecimal())
+    return digits + letters.translate(LETTERS)
 
 
 def weakness(pin: str) -> WeakPin | None:

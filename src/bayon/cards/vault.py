@@ -2,7 +2,8 @@
 
 Doors wrap them in `Secret` where they parse them, everybody hands the `Secret` on, and what is
 kept is what the vault makes of it: a PAN sealed, its keyed digest for look-up, its last four
-digits in clear; of a PIN its PVV only. Nobody else reveals, and a house test proves it.
+digits in clear; of a PIN its PVV only; of CVVs, PIN blocks and tracks nothing. Nobody else
+reveals, and a house test proves it.
 """
 
 import hmac
@@ -12,13 +13,20 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from bayon.cards.pin import KEY_SIZE, PvvKey, WeakPin, weakness
+from bayon.cards import cvv
+from bayon.cards.cipher import CHECK_VALUE_SIZE, aes_check_value
+from bayon.cards.cvv import Track2
+from bayon.cards.hsm import Hsm, SoftHsm
+from bayon.cards.pin import KEY_SIZE, WeakPin, weakness
+from bayon.cards.pin_block import ZonePinKey
 from bayon.errors import Invalid
 from bayon.log import Secret
 from bayon.seal import Sealer
 
 PAN_LENGTH: Final = 16
 LOOKUP_KEY_SIZE: Final = 32
+NO_PVV: Final = "0000"
+"""What stands on a track for a PVV that is kept elsewhere."""
 
 _BIN: Final = re.compile(r"[0-9]{6,9}")
 _PAN: Final = re.compile(r"[0-9](?:[ -]?[0-9]){11,18}")
@@ -51,15 +59,26 @@ class VaultKeys:
     pin_verification_key: Secret
     """Makes PVVs: 32 hex digits, two DES keys. Changed, it fits no PIN that was set before."""
 
+    card_verification_key: Secret
+    """Makes CVVs: 32 hex digits, two DES keys. Changed, it fits no card that was made before."""
+
 
 class Vault:
-    """Makes, reads, seals and compares card numbers and PINs. Pure but for its randomness."""
+    """Makes, reads, seals and compares card numbers, PINs and CVVs. Pure but for its randomness.
 
-    def __init__(self, keys: VaultKeys) -> None:
+    What keys of the card schemes do is asked of a security module: one in this process, or the one
+    that is given.
+    """
+
+    def __init__(self, keys: VaultKeys, *, hsm: Hsm | None = None) -> None:
         self._sealer: Sealer = Sealer.from_text(keys.vault_keys.reveal())
         self._lookup_key: bytes = _key(keys.vault_lookup_key, LOOKUP_KEY_SIZE, "vault look-up")
-        self._pvv_key: PvvKey = PvvKey(
-            _key(keys.pin_verification_key, KEY_SIZE, "PIN verification")
+        self._sealing: dict[str, str] = _sealing_check_values(keys.vault_keys)
+        self._hsm: Hsm = hsm or SoftHsm(
+            pin_verification_key=_key(keys.pin_verification_key, KEY_SIZE, "PIN verification"),
+            card_verification_key=_key(
+                keys.card_verification_key, cvv.KEY_SIZE, "card verification"
+            ),
         )
 
     def make_pan(self, bin: str) -> Secret:  # noqa: A002 - the field's own word
@@ -117,11 +136,88 @@ class Vault:
 
     def pvv(self, pan: Secret, pin: Secret) -> str:
         """Calculate what is kept of a PIN: the Visa PVV, four digits. Wants both as read here."""
-        return self._pvv_key.pvv(pan=pan.reveal(), pin=pin.reveal())
+        return self._hsm.pvv(pan=pan.reveal(), pin=pin.reveal())
 
     def is_pin(self, pan: Secret, pin: Secret, *, pvv: str) -> bool:
-        """Judge a PIN by the PVV that was kept, in the same time however wrong it is."""
-        return hmac.compare_digest(self.pvv(pan, pin).encode(), pvv.encode())
+        """Judge a PIN by the PVV that was kept; what is no PIN at all is a wrong one."""
+        if not _PIN.fullmatch(pin.reveal()):
+            return False
+        return self._hsm.is_pin(pan=pan.reveal(), pin=pin.reveal(), pvv=pvv)
+
+    def read_pin_block(self, block: Secret, pan: Secret, key: ZonePinKey) -> Secret | None:
+        """Read the PIN in a block (hex, 16 or 32 digits) that came over the link of this key.
+
+        None when there is none to be read: no such block, another key or card, no four digits.
+        """
+        try:
+            enciphered = bytes.fromhex(block.reveal())
+        except ValueError:
+            return None
+        pin = self._hsm.read_pin_block(enciphered, pan=pan.reveal(), key=key)
+        return None if pin is None else Secret(pin)
+
+    def read_track_2(self, text: Secret) -> Track2 | None:
+        """Read track 2, of a stripe or a chip; None if it is none. Its CVV is not yet judged."""
+        return cvv.parse_track_2(text.reveal())
+
+    def is_cvv(self, track: Track2, *, chip: bool) -> bool:
+        """Judge the CVV a track carries: the chip's own on a chip's, else the stripe's.
+
+        A chip's written onto a stripe is wrong, and so is a track that has none.
+        """
+        if track.cvv is None:
+            return False
+        return self._hsm.is_cvv(
+            pan=track.pan.reveal(),
+            exp_year=track.exp_year,
+            exp_month=track.exp_month,
+            service_code=cvv.CHIP if chip else track.service_code,
+            cvv=track.cvv.reveal(),
+        )
+
+    def cvv2(self, pan: Secret, *, exp_year: int, exp_month: int) -> Secret:
+        """Calculate the CVV2 that is printed on a card: three digits, never to be kept."""
+        return Secret(
+            self._hsm.cvv(
+                pan=pan.reveal(), exp_year=exp_year, exp_month=exp_month, service_code=cvv.PRINTED
+            )
+        )
+
+    def is_cvv2(self, pan: Secret, cvv2: Secret, *, exp_year: int, exp_month: int) -> bool:
+        """Judge what somebody read off a card."""
+        return self._hsm.is_cvv(
+            pan=pan.reveal(),
+            exp_year=exp_year,
+            exp_month=exp_month,
+            service_code=cvv.PRINTED,
+            cvv=cvv2.reveal(),
+        )
+
+    def track_2(
+        self,
+        pan: Secret,
+        *,
+        exp_year: int,
+        exp_month: int,
+        pvv: str = NO_PVV,
+        service_code: str = cvv.STRIPE_SERVICE,
+        chip: bool = False,
+    ) -> Secret:
+        """Write track 2 as it is on a card's stripe, or as its chip has it, CVV included."""
+        number = pan.reveal()
+        expiry = {"exp_year": exp_year, "exp_month": exp_month}
+        value = self._hsm.cvv(pan=number, **expiry, service_code=cvv.CHIP if chip else service_code)
+        return Secret(
+            cvv.write_track_2(pan=number, **expiry, service_code=service_code, pvv=pvv, cvv=value)
+        )
+
+    def check_values(self) -> dict[str, str]:
+        """Tell the check values of the keys, by the names of their settings: six hex digits each.
+
+        By these two sides make sure that they have the same key, and they tell nothing of it.
+        """
+        lookup = hmac.digest(self._lookup_key, b"", "sha256")[:CHECK_VALUE_SIZE].hex().upper()
+        return {**self._sealing, "vault_lookup_key": lookup, **self._hsm.check_values()}
 
 
 def _check_digit(body: str) -> str:
@@ -133,6 +229,11 @@ def _check_digit(body: str) -> str:
 
 def _context(card_id: UUID) -> bytes:
     return b"cards.pan" + card_id.bytes
+
+
+def _sealing_check_values(keys: Secret) -> dict[str, str]:
+    versions = (entry.split(":") for entry in keys.reveal().split(","))
+    return {f"vault_keys {int(v)}": aes_check_value(bytes.fromhex(key)) for v, key in versions}
 
 
 def _key(key: Secret, size: int, name: str) -> bytes:

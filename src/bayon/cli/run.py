@@ -17,6 +17,7 @@ from bayon.cli.webhooks import webhooks_verbs
 from bayon.config import BadSettings
 from bayon.db import migrate
 from bayon.errors import BayonError, Invalid
+from bayon.keys import check_values
 from bayon.serve import PARTS, run_dev, run_serve
 
 
@@ -113,6 +114,9 @@ async def _check(args: Args) -> int:
 
 
 async def _config(args: Args) -> int:
-    for name, value in settings_of(args).redacted().items():
+    settings = settings_of(args)
+    for name, value in settings.redacted().items():
         print(f"BAYON_{name.upper()}={value}")
+    for name, value in check_values(settings).items():
+        print(f"# check value of {name}: {value}")
     return 0

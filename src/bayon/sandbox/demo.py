@@ -44,6 +44,7 @@ class Keys:
     seal_keys: Secret
     bakong_jwt_key: Secret
     vault: VaultKeys
+    zone_pin_key: Secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,9 @@ async def keep_keys(tx: Tx) -> Keys:
             vault_keys=await keep("vault_keys", f"1:{secrets.token_hex(32)}"),
             vault_lookup_key=await keep("vault_lookup_key", secrets.token_hex(32)),
             pin_verification_key=await keep("pin_verification_key", secrets.token_hex(16)),
+            card_verification_key=await keep("card_verification_key", secrets.token_hex(16)),
         ),
+        zone_pin_key=await keep("zone_pin_key", secrets.token_hex(16)),
     )
 
 

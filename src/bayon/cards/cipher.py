@@ -1,0 +1,71 @@
+"""Block ciphers at work: 3DES and AES, one block after another, each on its own.
+
+Pure, and on the hot path of every authorisation, so a key is set up once: an encryptor made anew
+for each block costs 6 µs, a kept one 0.7. That is sound in ECB only, where blocks do not chain,
+and as long as whole blocks go in: a part of one would wait inside for the next.
+"""
+
+from typing import Final
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
+
+DES_BLOCK_SIZE: Final = 8
+AES_BLOCK_SIZE: Final = 16
+CHECK_VALUE_SIZE: Final = 3
+
+
+class BlockCipher:
+    """A key and its cipher. Enciphers and deciphers whole blocks; never tells the key."""
+
+    def __init__(self, algorithm: TripleDES | AES) -> None:
+        # ECB of single blocks is what the card schemes prescribe; chaining, where they want
+        # some, is done by who calls.
+        cipher = Cipher(algorithm, modes.ECB())  # noqa: S305
+        self.block_size: int = algorithm.block_size // 8
+        self._encryptor = cipher.encryptor()
+        self._decryptor = cipher.decryptor()
+
+    @classmethod
+    def des(cls, key: bytes) -> "BlockCipher":
+        """Set up DES keys as 3DES: one (8 bytes), two (16; K1, K2, K1) or three (24).
+
+        Expanded here, since `cryptography` is to refuse keys of fewer parts than three.
+        """
+        assert len(key) in (8, 16, 24)
+        return cls(TripleDES((key * 3)[:24]))
+
+    @classmethod
+    def aes(cls, key: bytes) -> "BlockCipher":
+        """Set up an AES key of 16, 24 or 32 bytes."""
+        return cls(AES(key))
+
+    def encipher(self, blocks: bytes) -> bytes:
+        """Encipher whole blocks."""
+        assert len(blocks) % self.block_size == 0
+        return self._encryptor.update(blocks)
+
+    def decipher(self, blocks: bytes) -> bytes:
+        """Decipher whole blocks."""
+        assert len(blocks) % self.block_size == 0
+        return self._decryptor.update(blocks)
+
+    def check_value(self) -> str:
+        """Calculate a DES key's check value, by which two sides compare keys: six hex digits.
+
+        Source: ANSI X9.24-1, annex on check values; eight zero bytes, enciphered.
+        """
+        return self.encipher(bytes(self.block_size))[:CHECK_VALUE_SIZE].hex().upper()
+
+
+def aes_check_value(key: bytes) -> str:
+    """Calculate an AES key's check value: six hex digits.
+
+    By CMAC, since a block of zeros, enciphered, is what GCM authenticates with.
+    Source: ANSI X9.24-1:2017, annex A.
+    """
+    mac = CMAC(AES(key))
+    mac.update(bytes(AES_BLOCK_SIZE))
+    return mac.finalize()[:CHECK_VALUE_SIZE].hex().upper()
