@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 T ?= tests
+# How many processes test at once; by themselves as many as there are cores, and at most four.
+TESTERS ?= logical
+# Python compiles each module once, whatever the caller has set: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench prove lock clean
@@ -23,7 +27,7 @@ run: setup ## start the sandbox: PostgreSQL, HTTP on 8000, HTTPS on 8443, everyt
 	$(BIN)/bayon dev $(ARGS)
 
 test: setup ## run the whole suite (T=tests/ledger for a part)
-	$(BIN)/python -m pytest $(T)
+	$(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile $(T)
 
 check: setup ## format, lint, types, walls
 	$(BIN)/ruff format --check .

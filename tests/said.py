@@ -5,11 +5,16 @@ numbers of our own making are known by themselves, by their BIN and their check 
 """
 
 import re
+from pathlib import Path
 from typing import Final
 
 LENGTH_MIN: Final = 8
 """What is shorter is found in every other line by chance."""
 
+LEAKS: Final[list[str]] = []
+"""Where somebody has said in a log what nobody may."""
+
+_TOKEN: Final = re.compile(r'_token": "([^"]{16,})"')
 _MADE_HERE: Final = re.compile(r"(?<![0-9a-f-])9116[0-9]{12}(?![0-9a-f-])")
 _secrets: Final[dict[str, str]] = {}
 
@@ -26,6 +31,14 @@ def said(text: str) -> list[str]:
     found = [kind for value, kind in _secrets.items() if value in text]
     found += ["a card number" for number in _MADE_HERE.findall(text) if _is_luhn(number)]
     return sorted(set(found))
+
+
+def look_through(folder: Path) -> None:
+    """Search what processes have logged under a folder, for their ready-files' tokens too."""
+    for path in folder.rglob("*.json"):
+        never_say("a token", *_TOKEN.findall(path.read_text(errors="replace")))
+    for path in folder.rglob("*.err"):
+        LEAKS.extend(f"{path}: {kind}" for kind in said(path.read_text(errors="replace")))
 
 
 def secrets_count() -> int:

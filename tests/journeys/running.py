@@ -24,6 +24,7 @@ import httpx
 from bayon.postgres import EmbeddedPostgres
 from bayon.postgres.place import cluster_of
 from bayon.postgres.process import running_pid
+from said import look_through
 
 ROOT: Final = Path(__file__).parents[2]
 BAYON: Final = str(Path(sys.executable).with_name("bayon"))
@@ -178,6 +179,7 @@ async def living_in(prefix: str = "bayon-journey-") -> AsyncGenerator[Home]:
             process.wait()
         for lock in home.folder.glob("*/postgres.lock"):
             await EmbeddedPostgres(lock.parent).erase()
+        look_through(home.folder)
         shutil.rmtree(home.folder)
 
 

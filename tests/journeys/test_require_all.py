@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from journeys.running import ROOT, Done, Home
 
 SKIPPING = """
@@ -19,27 +21,61 @@ def test_three() -> None:
 """
 
 
-async def test_skipped_tests_are_counted_with_their_reasons(home: Home) -> None:
-    done = await _pytest(home)
+SAYING = """
+import logging
+
+def test_quiet() -> None: ...
+
+def test_loud() -> None:
+    logging.getLogger("here").warning("card %s declined", "91160000" "00000002")
+
+def test_process(tmp_path) -> None:
+    (tmp_path / "ready.json").write_text('{"cms_token": "secret-4929-of-nobody"}')
+    (tmp_path / "bayon.err").write_text("GET / secret-4929-of-nobody")
+"""
+PLUGINS = ("cacheprovider", "anyio", "faker", "platformdirs", "schemathesis")
+"""What a run of a few lines does not need, and takes seconds to load."""
+
+TESTERS = pytest.mark.parametrize("testers", ["0", "2"])
+
+
+@TESTERS
+async def test_skipped_tests_are_counted_with_their_reasons(home: Home, testers: str) -> None:
+    done = await _pytest(home, testers)
     assert done.code == 0
     assert "2 skipped: Skipped: no such tool; Skipped: not today" in done.out
 
 
-async def test_where_all_is_required_a_skipped_test_fails(home: Home) -> None:
-    done = await _pytest(home, BAYON_REQUIRE_ALL="1")
+@TESTERS
+async def test_where_all_is_required_a_skipped_test_fails(home: Home, testers: str) -> None:
+    done = await _pytest(home, testers, BAYON_REQUIRE_ALL="1")
     assert done.code == 1
     assert "1 failed, 1 xfailed, 1 error" in done.out
     assert "no such tool\nBAYON_REQUIRE_ALL=1 lets no test be skipped." in done.out
 
 
-async def test_where_all_is_required_a_skipped_file_fails(home: Home) -> None:
+@TESTERS
+async def test_where_all_is_required_a_skipped_file_fails(home: Home, testers: str) -> None:
     (home.folder / "test_more.py").write_text("__import__('pytest').importorskip('nothing')")
-    done = await _pytest(home, BAYON_REQUIRE_ALL="1")
+    done = await _pytest(home, testers, BAYON_REQUIRE_ALL="1")
     assert done.code != 0
     assert "could not import 'nothing'" in done.out
 
 
-async def _pytest(home: Home, **env: str) -> Done:
-    (home.folder / "test_it.py").write_text(SKIPPING)
-    words = (sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider")
+@TESTERS
+async def test_a_secret_in_a_log_fails_the_run_and_is_told_without_itself(
+    home: Home, testers: str
+) -> None:
+    done = await _pytest(home, testers, program=SAYING)
+    assert done.code == 1
+    assert "3 passed" in done.out
+    assert "SAID IN A LOG: test_it.py::test_loud, Captured log call: a card number" in done.out
+    assert "test_process0/bayon.err: a token" in done.out
+    assert "4929-of-nobody" not in done.out + done.err
+
+
+async def _pytest(home: Home, testers: str, program: str = SKIPPING, **env: str) -> Done:
+    (home.folder / "test_it.py").write_text(program)
+    unwanted = [word for name in PLUGINS for word in ("-p", f"no:{name}")]
+    words = (sys.executable, "-m", "pytest", "-p", "conftest", "-n", testers, *unwanted)
     return await home.run(*words, stdin=b"", PYTHONPATH=str(ROOT / "tests"), **env)
