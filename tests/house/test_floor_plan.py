@@ -64,7 +64,7 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 """)
 
 PURE: Final = words("""
-    errors money ids clock keyset config log seal cipher cvv hsm pin pin_block vault texts
+    errors money iso4217 ids clock keyset config log seal cipher cvv hsm pin pin_block vault texts
     merchants schedule sign model book document order
     wire jsonapi iso8583 attributes query shapes samples tokens envelope fields limits paths
     openapi khqr tlv picture
