@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -22,11 +23,21 @@ from said import LEAKS, look_through, said
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 DROPS_MAX: Final = 100
+OPAQUE: Final = re.compile(r"(?![a-z_:,-]*$)[\w:,=-]{20,}")
+
 FOLDERS: Final[list[Path]] = []
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder inside
 MEMORY_B_MIN: Final = 4 * 2**30
 
 REQUIRE_ALL: Final = os.environ.get("BAYON_REQUIRE_ALL") == "1"
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a key or a token by its argument: one made at random would be another in each process.
+
+    Those that test beside each other must call each test the same, or none of them runs.
+    """
+    return argname if isinstance(val, str) and OPAQUE.fullmatch(val) else None
 
 
 @pytest.hookimpl(wrapper=True)

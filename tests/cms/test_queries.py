@@ -200,7 +200,7 @@ FILTERS: Final[list[tuple[dict[str, str], set[str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("filters", "wanted"), FILTERS, ids=str)
+@pytest.mark.parametrize(("filters", "wanted"), FILTERS)
 async def test_transactions_are_filtered(
     world: World, filters: dict[str, str], wanted: set[str]
 ) -> None:
@@ -369,7 +369,7 @@ THINNED: Final[list[tuple[str, str, str, set[str], set[str]]]] = [
 ]
 
 
-@pytest.mark.parametrize("case", THINNED, ids=str)
+@pytest.mark.parametrize("case", THINNED, ids=lambda case: f"{case[0]}-{case[2]}")
 async def test_only_the_fields_that_are_asked_for_are_there(
     world: World, case: tuple[str, str, str, set[str], set[str]]
 ) -> None:

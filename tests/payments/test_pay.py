@@ -355,6 +355,7 @@ ORDER = Order(participant_id=uuid7(), from_account_id="dara@aclb")
         (make_qr(to="a/b@wing", amount_minor=100), BadAccountId),
         (make_qr(to="shop@wing-bank", amount_minor=100), BadAccountId),
     ],
+    ids=("empty", "text", "crc", "name", "static", "account", "bank"),
 )
 def test_a_qr_that_cannot_be_paid_makes_no_command(qr: str, error: type[Invalid]) -> None:
     with pytest.raises(error):
