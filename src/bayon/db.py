@@ -246,6 +246,11 @@ async def keep_secret(tx: Tx, *, name: str, value: str) -> str:
     return kept
 
 
+async def change_secret(tx: Tx, *, name: str, value: str) -> None:
+    """Write another value of a secret the sandbox keeps."""
+    await tx.run("UPDATE cellar.secret SET value = $2 WHERE name = $1", name, value)
+
+
 async def kept_secrets(tx: Tx) -> int:
     """Count the generated secrets: only a sandbox's database has any."""
     count: int = await tx.value("SELECT count(*) FROM cellar.secret")

@@ -34,7 +34,8 @@ class Sealer:
         if any(not 0 < version <= VERSION_MAX for version in keys):
             raise Invalid("Sealing keys have versions from 1 to 255.")
         self._ciphers: dict[int, AESGCM] = {v: AESGCM(k) for v, k in keys.items()}
-        self._newest: int = max(keys)
+        self.versions: frozenset[int] = frozenset(keys)
+        self.newest: int = max(keys)
 
     @classmethod
     def from_text(cls, text: str) -> "Sealer":
@@ -52,8 +53,8 @@ class Sealer:
     def seal(self, clear: bytes, *, context: bytes) -> bytes:
         """Seal bytes for one place."""
         nonce = secrets.token_bytes(NONCE_SIZE)
-        sealed = self._ciphers[self._newest].encrypt(nonce, clear, context)
-        return bytes([self._newest]) + nonce + sealed
+        sealed = self._ciphers[self.newest].encrypt(nonce, clear, context)
+        return bytes([self.newest]) + nonce + sealed
 
     def open(self, sealed: bytes, *, context: bytes) -> bytes:
         """Open what was sealed for that place. Errors: `BadSeal`."""

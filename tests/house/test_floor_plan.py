@@ -35,14 +35,13 @@ ROOMS: Final = {
     "cards": (
         "accounts authorize cardholders change check cipher clearing cvv desk document find hsm "
         "issue issuers lifecycle merchants model move pin pin_block redeem review review_store "
-        "store tell "
-        "texts till topup transaction_store vault"
+        "rotate store tell texts till topup transaction_store vault vault_store"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "
         "store"
     ),
-    "cli": "codes connect owners receive run webhooks",
+    "cli": "codes connect owners receive rotate run webhooks",
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api callbacks participants register samples tokens wire",
     "cms": (

@@ -20,7 +20,7 @@ from sandboxes import Server
 VERBS = (
     *("dev", "serve", "migrate", "check", "config", "participants", "participants create"),
     *("participants list", "tokens", "tokens create", "tokens list", "tokens revoke"),
-    *("khqr", "khqr make", "khqr read"),
+    *("khqr", "khqr make", "khqr read", "vault", "vault rotate", "vault new-key"),
 )
 KHQR = ("khqr", "make", "--account", RECEIVER, "--name", "ហាងកាហ្វេ")
 

@@ -7,6 +7,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from bayon import sandbox
+from bayon.cards import Vault
+from bayon.db import Database
 from bayon.web import Field, canonical
 from bayon.web.fields import without_secrets
 from sandboxes import Sandbox
@@ -45,6 +48,20 @@ async def test_no_pin_is_found_from_what_is_kept_by_trying_all(town: Sandbox) ->
     body_hash = await town.value(kept)
     assert body_hash == hash_of(use)
     assert body_hash not in {hash_of({**use, "pin": pin}) for pin in PINS}
+
+
+async def test_a_sandbox_seeded_before_keys_were_added_gets_them_and_keeps_the_others(
+    db: Database,
+) -> None:
+    first = await db.transaction(sandbox.keep_keys)
+    older = "DELETE FROM cellar.secret WHERE name IN ('card_verification_key', 'zone_pin_key')"
+    await db.transaction(lambda tx: tx.run(older))
+    second = await db.transaction(sandbox.keep_keys)
+    assert second.zone_pin_key != first.zone_pin_key
+    assert Vault(second.vault).check_values() | {"card_verification_key": ""} == (
+        Vault(first.vault).check_values() | {"card_verification_key": ""}
+    )
+    assert await db.transaction(sandbox.keep_keys) == second
 
 
 async def test_the_same_key_with_another_pin_gets_the_first_answer(town: Sandbox) -> None:

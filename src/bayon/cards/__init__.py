@@ -62,6 +62,7 @@ from bayon.cards.pin import WeakPin
 from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
 from bayon.cards.redeem import HolderLink, look_up, redeem
 from bayon.cards.review import Policy, decide_review, waiting_for_review
+from bayon.cards.rotate import reseal, sealed_under
 from bayon.cards.topup import Topup
 from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
 
@@ -141,7 +142,9 @@ __all__ = [
     "open_accounts",
     "redeem",
     "related",
+    "reseal",
     "response_code",
+    "sealed_under",
     "update_account",
     "update_card",
     "update_cardholder",

@@ -81,6 +81,16 @@ class Vault:
             ),
         )
 
+    @property
+    def versions(self) -> frozenset[int]:
+        """The versions of the sealing key that are here."""
+        return self._sealer.versions
+
+    @property
+    def newest(self) -> int:
+        """The version that seals."""
+        return self._sealer.newest
+
     def make_pan(self, bin: str) -> Secret:  # noqa: A002 - the field's own word
         """Make a card number of 16 digits: the BIN (6 to 9 digits), chance, the check digit.
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from bayon import payments
 from bayon.cards import Vault, VaultKeys
-from bayon.db import RunAgain, Tx, keep_secret
+from bayon.db import RunAgain, Tx, change_secret, keep_secret
 from bayon.log import Secret
 from bayon.money import Currency
 from bayon.payments import (
@@ -83,6 +83,20 @@ async def keep_keys(tx: Tx) -> Keys:
         ),
         zone_pin_key=await keep("zone_pin_key", secrets.token_hex(16)),
     )
+
+
+async def add_vault_key(tx: Tx) -> int:
+    """Make the next version of the key that seals card numbers; returns it.
+
+    A sandbox that runs has it when it is started anew. Locks and writes the kept secret.
+    Errors: `Invalid` when there are as many versions as there can be.
+    """
+    kept = await keep_secret(tx, name="vault_keys", value=f"1:{secrets.token_hex(32)}")
+    version = Sealer.from_text(kept).newest + 1
+    keys = f"{kept},{version}:{secrets.token_hex(32)}"
+    Sealer.from_text(keys)
+    await change_secret(tx, name="vault_keys", value=keys)
+    return version
 
 
 async def seed(tx: Tx, *, now: datetime, make_token: TokenMaker, vault: Vault) -> Demo:
