@@ -34,8 +34,8 @@ ROOMS: Final = {
     "postgres": "account place process server",
     "cards": (
         "accounts authorize cardholders change check cipher clearing cvv desk document find hsm "
-        "issue issuers lifecycle merchants model move pin pin_block redeem review review_store "
-        "rotate store tell texts till topup transaction_store vault vault_store"
+        "issue issuers lifecycle merchants model move pin pin_block rates redeem review "
+        "review_store rotate store tell texts till topup transaction_store vault vault_store"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "

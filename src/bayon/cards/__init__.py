@@ -60,6 +60,14 @@ from bayon.cards.model import (
 from bayon.cards.move import Move, move
 from bayon.cards.pin import WeakPin
 from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
+from bayon.cards.rates import (
+    NewRate,
+    Rate,
+    billing_for_clearing,
+    billing_for_hold,
+    read_conversion_rate,
+    write_conversion_rate,
+)
 from bayon.cards.redeem import HolderLink, look_up, redeem
 from bayon.cards.review import Policy, decide_review, waiting_for_review
 from bayon.cards.rotate import reseal, sealed_under
@@ -98,12 +106,14 @@ __all__ = [
     "ManagementToken",
     "Merchant",
     "Move",
+    "NewRate",
     "NotPending",
     "OpenCardAccount",
     "PanTaken",
     "PinFormat",
     "Policy",
     "Present",
+    "Rate",
     "Reverse",
     "TokenType",
     "TokenVoid",
@@ -117,6 +127,8 @@ __all__ = [
     "WeakPin",
     "ZonePinKey",
     "add_issuer",
+    "billing_for_clearing",
+    "billing_for_hold",
     "categories",
     "category_of",
     "check",
@@ -140,6 +152,7 @@ __all__ = [
     "mcc_of",
     "move",
     "open_accounts",
+    "read_conversion_rate",
     "redeem",
     "related",
     "reseal",
@@ -150,4 +163,5 @@ __all__ = [
     "update_cardholder",
     "update_issuer",
     "waiting_for_review",
+    "write_conversion_rate",
 ]
