@@ -7,7 +7,7 @@ let pass.
 import os
 import secrets
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -17,6 +17,7 @@ from psec import cvv as psec_cvv
 from psec import des as psec_des
 from psec import pin as psec_pin
 from psec import pinblock as psec
+from pyemv.cvn import VisaCVN10, VisaCVN18
 
 LONG: Final = os.environ.get("BAYON_TEST_EXAMPLES") == "long"
 CASES: Final = 10_000 if LONG else 500
@@ -95,3 +96,25 @@ def psec_check_value(key: bytes) -> str:
     """Ask psec for a DES key's check value."""
     with as_they_are():
         return psec_des.generate_kcv(key, 3).hex().upper()
+
+
+def pyemv_cryptogram(key: bytes, pan: str, psn: str, tags: Mapping[str, bytes]) -> bytes:
+    """Have pyemv sign as the chip of this card does, by the version its issuer data names."""
+    with as_they_are():
+        of = {f"tag_{tag.lower()}": value for tag, value in tags.items() if tag != "9F26"}
+        issuer_data = of.pop("tag_9f10")
+        if issuer_data[2] == 10:
+            return VisaCVN10(key, key, key, pan, psn).generate_ac(**of, cvr=issuer_data[3:7])
+        return VisaCVN18(key, key, key, pan, psn).generate_ac(**of, tag_9f10=issuer_data)
+
+
+def pyemv_answer(
+    key: bytes, pan: str, psn: str, tags: Mapping[str, bytes], *, update: bytes, code: str
+) -> bytes:
+    """Have pyemv sign an issuer's answer: issuer authentication data, as tag 91 holds it."""
+    with as_they_are():
+        if tags["9F10"][2] == 10:
+            card = VisaCVN10(key, key, key, pan, psn)
+            return card.generate_arpc(tags["9F26"], code.encode()) + code.encode()
+        other = VisaCVN18(key, key, key, pan, psn)
+        return other.generate_arpc(tags["9F26"], tags["9F36"], update) + update

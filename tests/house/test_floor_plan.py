@@ -33,8 +33,8 @@ ROOMS: Final = {
     ),
     "postgres": "account place process server",
     "cards": (
-        "accounts authorize cardholders change check cipher clearing cvv desk document find hsm "
-        "issue issuers lifecycle merchants model move pin pin_block rates redeem review "
+        "accounts authorize cardholders change check chip cipher clearing cvv desk document find "
+        "hsm issue issuers lifecycle merchants model move pin pin_block rates redeem review "
         "review_store rotate store tell texts till topup transaction_store vault vault_store"
     ),
     "events": (
@@ -63,8 +63,8 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 """)
 
 PURE: Final = words("""
-    errors money iso4217 ids clock keyset config log seal cipher cvv hsm pin pin_block vault texts
-    merchants schedule sign model book document order
+    errors money iso4217 ids clock keyset config log seal chip cipher cvv hsm pin pin_block vault
+    texts merchants schedule sign model book document order
     wire jsonapi iso8583 attributes query shapes samples tokens envelope fields limits paths
     openapi khqr tlv picture
 """)
