@@ -33,15 +33,16 @@ ROOMS: Final = {
     ),
     "postgres": "account place process server",
     "cards": (
-        "accounts authorize cardholders change check chip cipher clearing cvv desk document find "
-        "hsm issue issuers lifecycle merchants model move pin pin_block rates redeem review "
-        "review_store rotate store tell texts till topup transaction_store vault vault_store"
+        "accounts authorize cardholders change check chip cipher clearing cvv desk document "
+        "find hsm issue issuers lifecycle merchants model move pin pin_block rate_file "
+        "rate_store rate_table rates redeem review review_store rotate store tell texts till "
+        "topup transaction_store vault vault_store"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "
         "store"
     ),
-    "cli": "codes connect owners receive rotate run webhooks",
+    "cli": "codes connect owners rates receive rotate run webhooks",
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api callbacks participants register samples tokens wire",
     "cms": (
@@ -52,7 +53,7 @@ ROOMS: Final = {
     "pages": (
         "forms guard landing manual page pin_form pins receipts refusals returning views words"
     ),
-    "sandbox": "api cards demo demo_cards samples",
+    "sandbox": "api cards demo demo_cards demo_rates samples",
 }
 """The files of each room: nouns in `model`, rules in verbs, statements in `store`, the public
 shape in `document`, the way in by `api`, `views` or `host`, the dialect in `wire`."""
@@ -64,7 +65,7 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 
 PURE: Final = words("""
     errors money iso4217 ids clock keyset config log seal chip cipher cvv hsm pin pin_block vault
-    texts merchants schedule sign model book document order
+    texts merchants rate_file schedule sign model book document order
     wire jsonapi iso8583 attributes query shapes samples tokens envelope fields limits paths
     openapi khqr tlv picture
 """)

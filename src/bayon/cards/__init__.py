@@ -60,6 +60,9 @@ from bayon.cards.model import (
 from bayon.cards.move import Move, move
 from bayon.cards.pin import WeakPin
 from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
+from bayon.cards.rate_file import FILE_SIZE_MAX as RATES_FILE_SIZE_MAX
+from bayon.cards.rate_file import read_rate, read_rates
+from bayon.cards.rate_table import list_rates, set_rates
 from bayon.cards.rates import (
     NewRate,
     Rate,
@@ -77,6 +80,7 @@ from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
 __all__ = [
     "BIN_DEFAULT",
     "FEES",
+    "RATES_FILE_SIZE_MAX",
     "Account",
     "Authorize",
     "BadAttributes",
@@ -147,17 +151,21 @@ __all__ = [
     "list_accounts",
     "list_cardholders",
     "list_cards",
+    "list_rates",
     "list_transactions",
     "look_up",
     "mcc_of",
     "move",
     "open_accounts",
     "read_conversion_rate",
+    "read_rate",
+    "read_rates",
     "redeem",
     "related",
     "reseal",
     "response_code",
     "sealed_under",
+    "set_rates",
     "update_account",
     "update_card",
     "update_cardholder",

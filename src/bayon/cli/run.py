@@ -13,6 +13,7 @@ from bayon.app import check
 from bayon.cli.codes import iso_verbs, khqr_verbs
 from bayon.cli.connect import Args, Verb, add_verb, settings_of, with_database
 from bayon.cli.owners import cardholders_verbs, issuers_verbs, participants_verbs, tokens_verbs
+from bayon.cli.rates import rates_verbs
 from bayon.cli.rotate import vault_verbs
 from bayon.cli.webhooks import webhooks_verbs
 from bayon.config import BadSettings
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     issuers_verbs(verbs.add_parser("issuers", help="issuers of cards: create, list"))
     cardholders_verbs(verbs.add_parser("cardholders", help="reviews: waiting, approve, reject"))
     tokens_verbs(verbs.add_parser("tokens", help="access tokens: create, list, revoke"))
+    rates_verbs(verbs.add_parser("rates", help="exchange rates: set, list, import"))
     webhooks_verbs(verbs.add_parser("webhooks", help="list, create, listen, replay"))
     vault_verbs(verbs.add_parser("vault", help="the key of card numbers: rotate, new-key"))
     khqr_verbs(verbs.add_parser("khqr", help="KHQR codes: make, read"))

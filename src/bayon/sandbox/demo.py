@@ -23,6 +23,7 @@ from bayon.payments import (
     Statement,
 )
 from bayon.sandbox.demo_cards import seed_cards
+from bayon.sandbox.demo_rates import seed_rates
 from bayon.seal import Sealer
 from bayon.web import keep_token, new_token
 
@@ -107,6 +108,7 @@ async def seed(tx: Tx, *, now: datetime, make_token: TokenMaker, vault: Vault) -
     )
     sealer = Sealer.from_text((await keep_keys(tx)).seal_keys.reveal())
     demo_cards = await seed_cards(tx, vault=vault, sealer=sealer, now=now)
+    await seed_rates(tx, now=now)
     return Demo(
         cms_token=demo_cards.cms_token,
         other_cms_token=demo_cards.other_cms_token,
