@@ -1,5 +1,6 @@
 """The demo's exchange rates: there at once, and put there once."""
 
+import asyncio
 from datetime import datetime
 from decimal import Decimal
 
@@ -46,3 +47,12 @@ async def test_starting_again_changes_no_rate_and_adds_what_is_missing(
     others = {rate.from_code: rate.rate for rate in after if rate not in kept}
     assert others == {"THB": Decimal("0.5"), "JPY": Decimal(USD_FOR_ONE["JPY"])}
     assert await rates_of(await opened()) == after
+
+
+async def test_two_that_start_at_once_put_each_rate_there_once(opened: OpenSandbox) -> None:
+    sandbox = await opened()
+    for _ in range(3):
+        await sandbox.db.transaction(lambda tx: tx.run("DELETE FROM cards.rate"))
+        await asyncio.gather(opened(), opened())
+        found = [rate.from_code for rate in await rates_of(sandbox)]
+        assert found == sorted(USD_FOR_ONE)
