@@ -45,6 +45,8 @@ NOT_AT_ALL: Final = {
     "BadFrame": NETWORK,
     "BadMessage": NETWORK,
     "BadProfile": START,
+    "BadOriginal": CLI,
+    "NoAnswer": CLI,
 }
 """What is met at none of these doors."""
 

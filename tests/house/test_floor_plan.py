@@ -49,7 +49,7 @@ ROOMS: Final = {
         "accounts api attributes cardholders hooks issued issuers jsonapi operation query reply "
         "samples shapes transactions wire"
     ),
-    "network": "describe fields frame iso8583 plan profile wire",
+    "network": "acquirer client describe fields frame glance iso8583 load plan profile wire",
     "pages": (
         "forms guard landing manual page pin_form pins receipts refusals returning views words"
     ),

@@ -1,6 +1,33 @@
-"""The door to the card network: ISO 8583, as each link writes it."""
+"""The door to the card network: ISO 8583, as each link writes it; and the acquirer's end of one."""
 
-from bayon.network.describe import describe_dump, read_dump
-from bayon.network.profile import DEFAULT_PROFILE, load_profile
+from bayon.network import acquirer
+from bayon.network.client import Link, NoAnswer
+from bayon.network.describe import (
+    describe,
+    describe_dump,
+    read_dump,
+    redacted,
+    response_name,
+)
+from bayon.network.iso8583 import Message
+from bayon.network.load import Load, Loaded, prepared, run_load
+from bayon.network.profile import DEFAULT_PROFILE, Profile, load_profile
 
-__all__ = ["DEFAULT_PROFILE", "describe_dump", "load_profile", "read_dump"]
+__all__ = [
+    "DEFAULT_PROFILE",
+    "Link",
+    "Load",
+    "Loaded",
+    "Message",
+    "NoAnswer",
+    "Profile",
+    "acquirer",
+    "describe",
+    "describe_dump",
+    "load_profile",
+    "prepared",
+    "read_dump",
+    "redacted",
+    "response_name",
+    "run_load",
+]

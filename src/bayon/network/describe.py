@@ -2,7 +2,8 @@
 
 Redaction is no option: of a card number the first six and last four digits are shown, of tracks,
 PIN block and chip data their size, and so it is with what two parties agreed upon, where nobody
-but them knows what stands in it (a CVV, with some). Pure; called by `bayon iso describe`.
+but them knows what stands in it (a CVV, with some). Pure; called by `bayon iso describe`
+and `bayon acquirer`.
 """
 
 import binascii
@@ -154,6 +155,18 @@ def describe_bad(error: BadMessage) -> str:
     """Describe what could be read of a message that is not valid, and what is wrong with it."""
     read = [] if error.partial is None else [describe(error.partial)]
     return "\n".join([*read, f"NOT VALID: {error.message}"])
+
+
+def redacted(message: Message) -> dict[str, str]:
+    """Tell a message's fields by number, as far as anybody may see them."""
+    shown = {n: v for n, v in message.fields.items() if n not in PRIVATE | ACCOUNTS}
+    hidden = {n: masked_pan(v) if n == PAN else "(not shown)" for n, v in message.secrets.items()}
+    return {str(number): value for number, value in sorted({**shown, **hidden}.items())}
+
+
+def response_name(code: str) -> str:
+    """Name a response code."""
+    return _RESPONSES.get(code, "unknown")
 
 
 def mti_name(mti: str) -> str:
