@@ -321,7 +321,7 @@ def _purchase(issuer_id: UUID) -> Transaction:
         balance_adjustment_type="debit",
         currency=Currency.USD,
         amount_minor=1_00,
-        transaction_currency=Currency.USD,
+        transaction_currency="USD",
         transaction_amount_minor=1_00,
         fees=(),
         merchant=MERCHANT,

@@ -23,8 +23,10 @@ from bayon.cards import (
     Issuer,
     Merchant,
     Move,
+    Moved,
     OpenCardAccount,
     Policy,
+    Proof,
     Topup,
     Transaction,
     Vault,
@@ -38,7 +40,6 @@ from bayon.errors import BayonError
 from bayon.fetch import Fetcher
 from bayon.ledger import Balance
 from bayon.log import Secret
-from bayon.money import Currency
 from bayon.seal import Sealer
 from conftest import Server
 
@@ -223,9 +224,11 @@ def make_authorize(card: Card, amount_minor: int, **others: Any) -> Authorize:  
     """Make a request to spend with a card: a purchase unless it says otherwise."""
     fields: dict[str, Any] = {
         "issuer_id": card.issuer_id,
-        "currency": Currency.USD,
+        "currency": "USD",
         "kind": "purchase",
         "merchant": RIDES,
+        "proof": Proof(pin=others.pop("pin", None)),
+        "posts": others.get("kind") == "cash_withdrawal",
     }
     return Authorize(card_id=card.id, amount_minor=amount_minor, **(fields | others))
 
@@ -263,11 +266,26 @@ async def move_all(
     db: Database, commands: Sequence[Move], *, now: datetime | None = None
 ) -> list[Transaction | BayonError]:
     """Move as one batch, now if not then."""
+    return [
+        outcome if isinstance(outcome, BayonError) else _transaction(outcome)
+        for outcome in await move_whole(db, commands, now=now)
+    ]
 
-    async def work(tx: Tx) -> list[Transaction | BayonError]:
+
+async def move_whole(
+    db: Database, commands: Sequence[Move], *, now: datetime | None = None
+) -> list[Moved | BayonError]:
+    """Move as one batch, and tell all that has come of it."""
+
+    async def work(tx: Tx) -> list[Moved | BayonError]:
         return await cards.move(tx, commands, vault=VAULT, now=now or await now_of(tx))
 
     return await db.transaction(work)
+
+
+def _transaction(moved: Moved) -> Transaction:
+    assert moved.transaction is not None
+    return moved.transaction
 
 
 async def move_one(db: Database, command: Move, *, now: datetime | None = None) -> Transaction:

@@ -9,7 +9,7 @@ import pytest
 
 from bayon.cards import (
     ImportCard,
-    Transaction,
+    Moved,
     Vault,
     find_card,
     import_card,
@@ -135,7 +135,7 @@ async def test_nothing_else_of_a_card_changes_and_it_can_still_be_used(db: Datab
         async def work(tx: Tx) -> bool:
             command = make_authorize(card, 10_00, pin=PIN)
             (used,) = await move(tx, [command], vault=of, now=await now_of(tx))
-            return isinstance(used, Transaction) and used.decline_reason is None
+            return isinstance(used, Moved) and used.decline is None
 
         return await db.transaction(work)
 

@@ -6,16 +6,20 @@ returns as an error is not stored; whatever else it returns is, declines too.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from bayon.batch import store
 from bayon.batch.store import StoredAnswer
 from bayon.db import Database, Tx
 from bayon.errors import BayonError, Conflict
 from bayon.seal import Sealer
+
+VOID: Final = bytes(32)
+"""The body of what is void: no body has this hash."""
 
 C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741 - outcome
@@ -35,9 +39,11 @@ class Key:
 
     digest: bytes
     body_hash: bytes
+    anew: bool = False
+    """Whoever comes with it is no repeat: what was stored under it is forgotten."""
 
     @classmethod
-    def of(cls, *scope: str, key: str, body: bytes) -> "Key":
+    def of(cls, *scope: str, key: str, body: bytes, anew: bool = False) -> "Key":
         """Make a key from its scope, itself and the body it came with.
 
         The hashes are plain and kept for ever: who calls leaves secrets out of the body.
@@ -45,16 +51,26 @@ class Key:
         # Each part with its length, so that no two scopes read the same, whatever is in them.
         parts = [part.encode("utf-8", "surrogatepass") for part in (*scope, key)]
         text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-        return cls(digest=hashlib.sha256(text).digest(), body_hash=hashlib.sha256(body).digest())
+        return cls(
+            digest=hashlib.sha256(text).digest(),
+            body_hash=hashlib.sha256(body).digest(),
+            anew=anew,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Generic[C, O]):
-    """A command on its way, with what turns its outcome into the answer's bytes."""
+    """A command on its way, with what turns its outcome into the answer's bytes.
+
+    `voids` are digests of requests that must have no effect if they come later: what a reversal
+    says when it comes before its original. They are bound to no body, so whoever comes with one is
+    refused as `KeyReused`; one that was answered already stays as it is.
+    """
 
     command: C
     render: Callable[[O], bytes]
     keys: tuple[Key, ...] = ()
+    voids: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +99,7 @@ async def answer_all(
     Reads the clock and the stored answers in one statement; writes the new answers in another,
     sorted by their digest. Errors: `RunAgain` when another batch stored one of the keys first.
     """
-    digests = sorted({key.digest for request in requests for key in request.keys})
+    digests = sorted({digest for request in requests for digest in _digests(request)})
     now, stored = await store.load(tx, digests)
     places, fresh = _sort_out(requests, stored)
     outcomes: Sequence[O | BayonError] = []
@@ -91,16 +107,35 @@ async def answer_all(
         outcomes = await verb(tx, [request.command for request in fresh], now=now)
     replies = [_reply(r, outcome) for r, outcome in zip(fresh, outcomes, strict=True)]
     settled = [_settled(place, replies, sealer) for place in places]
-    rows = {
-        key.digest: StoredAnswer(key.digest, key.body_hash, _sealed(reply, key, sealer))
-        for request, reply in zip(requests, settled, strict=True)
-        if isinstance(reply, Reply)
-        for key in request.keys
-        if key.digest not in stored
-    }
+    rows: dict[bytes, StoredAnswer] = {}
+    for request, reply in zip(requests, settled, strict=True):
+        if isinstance(reply, Reply):
+            rows |= _rows(request, reply, {*stored, *rows}, sealer)
+    if again := sorted(rows.keys() & stored.keys()):
+        await store.forget(tx, again)
     if rows:
         await store.save(tx, [rows[digest] for digest in sorted(rows)], created_at=now)
     return settled
+
+
+def _digests(request: Request[C, O]) -> Iterator[bytes]:
+    yield from (key.digest for key in request.keys)
+    yield from request.voids
+
+
+def _rows(
+    request: Request[C, O], reply: Reply[O], known: AbstractSet[bytes], sealer: Sealer
+) -> dict[bytes, StoredAnswer]:
+    """Make the rows of what a request binds: its keys, and what it voids."""
+    bound = {
+        key.digest: StoredAnswer(
+            key.digest, key.body_hash, sealer.seal(reply.answer, context=key.digest)
+        )
+        for key in request.keys
+        if key.anew or key.digest not in known
+    }
+    fresh = [digest for digest in request.voids if digest not in known]
+    return bound | {digest: StoredAnswer(digest, VOID, b"") for digest in fresh}
 
 
 async def answer_once(
@@ -141,13 +176,18 @@ def _sort_out(
             fresh.append(request)
         if not isinstance(place, KeyReused):
             for key in request.keys:
+                if key.anew:
+                    known.pop(key.digest, None)
                 known.setdefault(key.digest, (key.body_hash, place))
+            for digest in request.voids:
+                known.setdefault(digest, (VOID, place))
         places.append(place)
     return places, fresh
 
 
 def _place(request: Request[C, O], known: _Known) -> _Place | None:
-    earlier = [(key, *known[key.digest]) for key in request.keys if key.digest in known]
+    keys = [key for key in request.keys if not key.anew]
+    earlier = [(key, *known[key.digest]) for key in keys if key.digest in known]
     if any(body_hash != key.body_hash for key, body_hash, _ in earlier):
         return KeyReused()
     return earlier[0][2] if earlier else None
@@ -157,10 +197,6 @@ def _reply(request: Request[C, O], outcome: O | BayonError) -> Reply[O] | BayonE
     if isinstance(outcome, BayonError):
         return outcome
     return Reply(answer=request.render(outcome), outcome=outcome)
-
-
-def _sealed(reply: Reply[O], key: Key, sealer: Sealer) -> bytes:
-    return sealer.seal(reply.answer, context=key.digest)
 
 
 def _settled(

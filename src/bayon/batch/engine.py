@@ -53,20 +53,25 @@ class Batcher(Generic[C, R]):
 
     async def submit(self, command: C) -> R:
         """Put a command and wait for its result; giving up waiting does not take it back."""
+        return await asyncio.shield(self.put(command))
+
+    def put(self, command: C) -> asyncio.Future[R]:
+        """Put a command; cancelling the future takes it back, unless its batch has begun."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
         if self._running is None:
             self._running = asyncio.create_task(self._drain())
-        return await future
+        return future
 
     async def _drain(self) -> None:
         try:
             # Whoever became ready in the same turn of the loop rides along.
             await asyncio.sleep(0)
             while self._waiting:
-                size = min(len(self._waiting), self._size_max)
-                batch = [self._waiting.popleft() for _ in range(size)]
-                self.sizes.add(size)
+                batch = self._next()
+                if not batch:
+                    continue
+                self.sizes.add(len(batch))
                 try:
                     await self._settle(batch)
                 except BaseException:
@@ -74,6 +79,11 @@ class Batcher(Generic[C, R]):
                     raise
         finally:
             self._running = None
+
+    def _next(self) -> list[tuple[C, asyncio.Future[R]]]:
+        size = min(len(self._waiting), self._size_max)
+        batch = [self._waiting.popleft() for _ in range(size)]
+        return [each for each in batch if not each[1].done()]
 
     def _stop(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:
         """Leave nobody waiting when the loop takes the batch away."""

@@ -34,6 +34,11 @@ async def load(tx: Tx, digests: Sequence[bytes]) -> tuple[datetime, dict[bytes, 
     return now, {answer.digest: answer for answer in found}
 
 
+async def forget(tx: Tx, digests: Sequence[bytes]) -> None:
+    """Forget answers whose keys are another request's from now on."""
+    await tx.run("DELETE FROM batch.answer WHERE digest = ANY($1::bytea[])", digests)
+
+
 async def save(tx: Tx, answers: Sequence[StoredAnswer], *, created_at: datetime) -> None:
     """Store answers, sorted by digest. Errors: `RunAgain` when one of them is there already."""
     try:

@@ -2,7 +2,8 @@
 
 from bayon.cards import document
 from bayon.cards.accounts import OpenCardAccount, open_accounts, update_account
-from bayon.cards.authorize import Authorize, response_code
+from bayon.cards.advise import Advise
+from bayon.cards.authorize import Authorize, Inquire, Proof, response_code
 from bayon.cards.cardholders import CreateCardholder, create_cardholders, update_cardholder
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
@@ -33,6 +34,7 @@ from bayon.cards.issuers import (
     update_issuer,
 )
 from bayon.cards.lifecycle import CreateToken, update_card
+from bayon.cards.loaded import Move
 from bayon.cards.merchants import categories, category_of, mcc_of
 from bayon.cards.model import (
     Account,
@@ -44,20 +46,24 @@ from bayon.cards.model import (
     CardNotFound,
     CardStatus,
     CardType,
+    Decline,
     FeeRule,
     Issuer,
     IssuerExists,
     IssuerNotFound,
     ManagementToken,
     Merchant,
+    Moved,
     NotPending,
     PanTaken,
     TokenType,
     TokenVoid,
+    Trace,
     Transaction,
     TransactionNotFound,
 )
-from bayon.cards.move import Move, move
+from bayon.cards.move import move
+from bayon.cards.original import Original
 from bayon.cards.pin import WeakPin
 from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
 from bayon.cards.rate_file import FILE_SIZE_MAX as RATES_FILE_SIZE_MAX
@@ -82,6 +88,7 @@ __all__ = [
     "FEES",
     "RATES_FILE_SIZE_MAX",
     "Account",
+    "Advise",
     "Authorize",
     "BadAttributes",
     "BadPan",
@@ -96,6 +103,7 @@ __all__ = [
     "Clear",
     "CreateCardholder",
     "CreateToken",
+    "Decline",
     "Desk",
     "Expire",
     "FeeRule",
@@ -103,6 +111,7 @@ __all__ = [
     "HolderLink",
     "ImportCard",
     "Increment",
+    "Inquire",
     "IssueCard",
     "Issuer",
     "IssuerExists",
@@ -110,18 +119,22 @@ __all__ = [
     "ManagementToken",
     "Merchant",
     "Move",
+    "Moved",
     "NewRate",
     "NotPending",
     "OpenCardAccount",
+    "Original",
     "PanTaken",
     "PinFormat",
     "Policy",
     "Present",
+    "Proof",
     "Rate",
     "Reverse",
     "TokenType",
     "TokenVoid",
     "Topup",
+    "Trace",
     "Track2",
     "Transaction",
     "TransactionNotFound",

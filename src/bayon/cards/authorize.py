@@ -1,22 +1,23 @@
 """Authorise: an issuer's decision on a card request. Pure, on a book of locked rows.
 
-A ladder of guards, each answering a `Decline`, then the effect: a purchase holds its amount until
-it is cleared, a cash withdrawal is one message and moves it at once.
+A ladder of guards, each answering a `Decline`, then the effect: what is one message moves its
+amount at once, cash from a machine among it; everything else is held until it is cleared.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from bayon import ledger
+from bayon.cards.billing import SURCHARGE, Amounts, Rates, billed, pay, share
 from bayon.cards.merchants import is_long_held
-from bayon.cards.model import Card, Decline, Fee, Kind, Merchant, Transaction
+from bayon.cards.model import Card, Decline, Fee, Kind, Merchant, Trace, Transaction
 from bayon.cards.till import Seat, new_transaction
 from bayon.cards.vault import Vault
 from bayon.ledger import Book
 from bayon.log import Secret
-from bayon.money import AMOUNT_MINOR_MAX, Currency
+from bayon.money import AMOUNT_MINOR_MAX
 
 PIN_TRIES_MAX: Final = 3
 HOLD_TTL: Final = timedelta(days=7)
@@ -37,12 +38,19 @@ RESPONSE_CODES: Final = {
     Decline.CARD_LOST: "41",
     Decline.CARD_STOLEN: "43",
     Decline.CARD_EXPIRED: "54",
+    Decline.EXPIRY_WRONG: "54",
+    Decline.CVV_WRONG: "05",
     Decline.CARDHOLDER_REJECTED: "62",
     Decline.ACCOUNT_INACTIVE: "62",
     Decline.PIN_TRIES_EXCEEDED: "75",
     Decline.PIN_WRONG: "55",
+    Decline.NOT_PERMITTED: "57",
     Decline.AMOUNT_OUT_OF_RANGE: "13",
+    Decline.AMOUNT_LIMIT: "61",
+    Decline.COUNT_LIMIT: "65",
+    Decline.ISSUER_DECLINED: "05",
     Decline.INSUFFICIENT_FUNDS: "51",
+    Decline.STAND_IN_DECLINED: "05",
 }
 """Each reason as the card network says it (DE39)."""
 
@@ -51,42 +59,87 @@ APPROVED_IN_PART: Final = "10"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Authorize:
-    """A request to spend with a card, in minor units of the account's currency.
+class Proof:
+    """What came with a request to show that the card was there, and its holder.
 
-    `issuer_id` is whose card it must be. `partial_allowed`: less than the amount will do.
+    `expiry` is year and month; `cvv_right` was judged where the track or the code was read.
     """
 
-    issuer_id: UUID
-    card_id: UUID
+    pin: Secret | None = None
+    expiry: tuple[int, int] | None = None
+    cvv_right: bool | None = None
+
+
+NO_PROOF: Final = Proof()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Authorize:
+    """A request to spend with a card, in minor units of the merchant's currency.
+
+    The card is named by its issuer and its id, or by its number's digest. `billing` is the amount
+    in the cardholder's currency, where the network has calculated it. `surcharge_minor` comes on
+    top. `partial_allowed`: less than the amount will do. `posts`: no clearing follows.
+    """
+
+    issuer_id: UUID | None = None
+    card_id: UUID | None = None
+    pan_digest: bytes | None = None
     amount_minor: int
-    currency: Currency
+    currency: str
     kind: Kind
     merchant: Merchant
-    pin: Secret | None = None
+    billing: tuple[str, int] | None = None
+    surcharge_minor: int = 0
+    proof: Proof = NO_PROOF
     partial_allowed: bool = False
+    posts: bool = False
     occurred_at: datetime | None = None
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inquire:
+    """A question about a card: whether it is good, and what is on its account."""
+
+    pan_digest: bytes
+    proof: Proof = NO_PROOF
 
 
 def authorize(
-    book: Book, seat: Seat, command: Authorize, *, vault: Vault
+    book: Book, seat: Seat, command: Authorize, *, vault: Vault, rates: Rates
 ) -> tuple[Card, Transaction]:
     """Decide on a request; a declined one is a transaction too, and moves nothing.
 
     Returns the card as it is now (a PIN counts its tries, whatever is decided) and the transaction.
     Declines: `Decline`, in its order.
     """
-    card, decline = _judge(seat, command, vault, now=book.now)
-    asked = _asked(seat, command, now=book.now)
-    if decline is None and not 0 < command.amount_minor <= AMOUNT_MINOR_MAX:
+    card, decline = judge(seat, command.proof, vault, now=book.now)
+    billing_minor = billed(command, seat.currency, rates, hold=True)
+    asked = asked_for(seat, command, billing_minor, rates, now=book.now)
+    if decline is None and billing_minor is None:
+        decline = Decline.NOT_PERMITTED
+    if decline is None and not _in_range(command.amount_minor, billing_minor):
         decline = Decline.AMOUNT_OUT_OF_RANGE
     if decline is None:
         granted = _granted(book, seat, asked, command)
-        decided = _take(book, seat, granted)
+        decided = _take(book, seat, granted, command)
         if not isinstance(decided, Decline):
             return card, decided
         decline = decided
-    return card, replace(asked, status="declined", decline_reason=decline, settled_at=None)
+    return card, declined(asked, decline)
+
+
+def inquire(
+    seat: Seat, command: Inquire, *, vault: Vault, now: datetime
+) -> tuple[Card, Decline | None]:
+    """Judge a card that is asked about; a PIN counts its tries. Declines: as `judge`."""
+    return judge(seat, command.proof, vault, now=now)
+
+
+def declined(asked: Transaction, decline: Decline) -> Transaction:
+    """Write what was asked for as what was declined."""
+    return replace(asked, status="declined", decline_reason=decline, settled_at=None)
 
 
 def response_code(transaction: Transaction, *, asked_minor: int = 0) -> str:
@@ -97,19 +150,17 @@ def response_code(transaction: Transaction, *, asked_minor: int = 0) -> str:
     return APPROVED_IN_PART if in_part else APPROVED
 
 
-def _judge(
-    seat: Seat, command: Authorize, vault: Vault, *, now: datetime
-) -> tuple[Card, Decline | None]:
+def judge(seat: Seat, proof: Proof, vault: Vault, *, now: datetime) -> tuple[Card, Decline | None]:
+    """Judge card and holder by what came with a request. Declines: as `Decline`, in its order."""
     card = seat.card
     assert card is not None, "a request is a card's"
-    assert command.currency is seat.currency, "the door converts, or refuses"
-    decline = judge_card(seat, now=now)
-    if decline is not None or command.pin is None:
+    decline = judge_card(seat, proof, now=now)
+    if decline is not None or proof.pin is None:
         return card, decline
-    return _verify_pin(card, command.pin, vault)
+    return _verify_pin(card, proof.pin, vault)
 
 
-def judge_card(seat: Seat, *, now: datetime) -> Decline | None:
+def judge_card(seat: Seat, proof: Proof = NO_PROOF, *, now: datetime) -> Decline | None:
     """Say why a card may not be used at all, if it may not."""
     card = seat.card
     assert card is not None, "a request is a card's"
@@ -117,6 +168,10 @@ def judge_card(seat: Seat, *, now: datetime) -> Decline | None:
         return OF_STATUS[card.status]
     if has_expired(card, now=now):
         return Decline.CARD_EXPIRED
+    if proof.expiry not in {None, (card.exp_year, card.exp_month)}:
+        return Decline.EXPIRY_WRONG
+    if proof.cvv_right is False:
+        return Decline.CVV_WRONG
     if seat.cardholder_status == "rejected":
         return Decline.CARDHOLDER_REJECTED
     return Decline.ACCOUNT_INACTIVE if seat.account_status != "active" else None
@@ -136,46 +191,104 @@ def _verify_pin(card: Card, pin: Secret, vault: Vault) -> tuple[Card, Decline | 
     return replace(card, pin_tries=card.pin_tries + 1), Decline.PIN_WRONG
 
 
-def _asked(seat: Seat, command: Authorize, *, now: datetime) -> Transaction:
-    """Write the request as a transaction, with what the issuer takes for it.
+def _in_range(*amounts_minor: int | None) -> bool:
+    return all(amount is not None and 0 < amount <= AMOUNT_MINOR_MAX for amount in amounts_minor)
 
-    An amount out of range, which is declined, is written as the nearest that is not.
+
+def asked_for(
+    seat: Seat,
+    command: Authorize,
+    billing_minor: int | None,
+    rates: Rates,
+    *,
+    now: datetime,
+) -> Transaction:
+    """Write the request as a transaction, with what is taken for it.
+
+    An amount out of range, which is declined, is written as the nearest that is not; one that no
+    rate leads from, declined too, as nothing.
     """
     asked_minor = min(max(command.amount_minor, 0), AMOUNT_MINOR_MAX)
-    rule = seat.till.fees.get(CASH_FEE) if command.kind == "cash_withdrawal" else None
-    fee_minor = 0 if rule is None else rule.of(asked_minor)
-    fees = (Fee(type=CASH_FEE, amount_minor=fee_minor, currency=seat.currency),)
+    bill_minor = min(max(billing_minor or 0, 0), AMOUNT_MINOR_MAX)
+    fees = fees_of(seat, command, bill_minor, surcharge_minor=_surcharge(seat, command, rates))
     return new_transaction(
         seat,
         now=now,
         occurred_at=command.occurred_at,
         kind=command.kind,
         adjustment="debit",
-        amount_minor=asked_minor + fee_minor,
+        amount_minor=bill_minor + sum(fee.amount_minor for fee in fees),
         merchant_minor=asked_minor,
-        fees=fees if fee_minor else (),
+        merchant_currency=command.currency,
+        fees=fees,
         merchant=command.merchant,
+        trace=command.trace,
     )
+
+
+class _Charged(Amounts, Protocol):
+    @property
+    def kind(self) -> Kind: ...
+
+
+def fees_of(
+    seat: Seat, command: _Charged, bill_minor: int, *, surcharge_minor: int
+) -> tuple[Fee, ...]:
+    """Tell what is taken on top of a bill: the issuer's own for cash, the acquirer's surcharge."""
+    rule = seat.till.fees.get(CASH_FEE) if command.kind == "cash_withdrawal" else None
+    taken = {CASH_FEE: rule.of(bill_minor) if rule else 0, SURCHARGE: surcharge_minor}
+    return tuple(
+        Fee(type=type_, amount_minor=amount_minor, currency=seat.currency)
+        for type_, amount_minor in taken.items()
+        if amount_minor
+    )
+
+
+def _surcharge(seat: Seat, command: Authorize, rates: Rates) -> int:
+    if not command.surcharge_minor:
+        return 0
+    on_top = replace(command, amount_minor=command.surcharge_minor, billing=None)
+    return billed(on_top, seat.currency, rates, hold=True) or 0
 
 
 def _granted(book: Book, seat: Seat, asked: Transaction, command: Authorize) -> Transaction:
     """Cut a purchase down to what is there, where its acquirer takes less."""
     there_minor = book.lines[seat.till.ledger_account_id].available_minor
-    cut = command.partial_allowed and command.kind == "purchase"
+    cut = command.partial_allowed and command.kind == "purchase" and not asked.fees
     if not cut or not 0 < there_minor < asked.amount_minor:
         return asked
-    return replace(asked, amount_minor=there_minor, transaction_amount_minor=there_minor)
+    merchant_minor = asked.transaction_amount_minor * there_minor // asked.amount_minor
+    if merchant_minor == 0:
+        return asked
+    granted = share(asked, merchant_minor)
+    return replace(
+        asked, amount_minor=min(granted, there_minor), transaction_amount_minor=merchant_minor
+    )
 
 
-def _take(book: Book, seat: Seat, granted: Transaction) -> Transaction | Decline:
-    if granted.type == "cash_withdrawal":
-        return _pay_out(book, seat, granted)
+def _take(
+    book: Book, seat: Seat, granted: Transaction, command: Authorize
+) -> Transaction | Decline:
+    if command.posts:
+        refused = pay(book, seat, granted, above=False)
+        return granted if refused is None else Decline(refused.value)
+    return hold(book, seat, granted)
+
+
+def hold(
+    book: Book, seat: Seat, granted: Transaction, *, above: bool = False
+) -> Transaction | Decline:
+    """Hold a transaction's amount until it is cleared or its time is over.
+
+    Declines: as `Book.hold`.
+    """
     mcc = granted.merchant.mcc if granted.merchant else None
     expires_at = book.now + (LONG_HOLD_TTL if is_long_held(mcc) else HOLD_TTL)
     held = book.hold(
         account_id=seat.till.ledger_account_id,
         amount_minor=granted.amount_minor,
         cause_id=granted.id,
+        above=above,
         expires_at=expires_at,
     )
     if isinstance(held, ledger.Decline):
@@ -183,29 +296,3 @@ def _take(book: Book, seat: Seat, granted: Transaction) -> Transaction | Decline
     return replace(
         granted, status="pending", hold_id=held.id, settled_at=None, expires_at=expires_at
     )
-
-
-def _pay_out(book: Book, seat: Seat, granted: Transaction) -> Transaction | Decline:
-    """Move the cash and its fee together or not at all."""
-    till = seat.till
-    if book.lines[till.ledger_account_id].available_minor < granted.amount_minor:
-        return Decline.INSUFFICIENT_FUNDS
-    paid = book.post(
-        debit_account_id=till.ledger_account_id,
-        credit_account_id=till.clearing_account_id,
-        amount_minor=granted.transaction_amount_minor,
-        cause_id=granted.id,
-        occurred_at=granted.occurred_at,
-    )
-    if isinstance(paid, ledger.Decline):
-        return Decline(paid.value)
-    for fee in granted.fees:
-        taken = book.post(
-            debit_account_id=till.ledger_account_id,
-            credit_account_id=till.fees_account_id,
-            amount_minor=fee.amount_minor,
-            cause_id=granted.id,
-            occurred_at=granted.occurred_at,
-        )
-        assert not isinstance(taken, ledger.Decline), "what is there was looked at"
-    return granted

@@ -5,32 +5,51 @@ An increment is a decision like the first one; a reversal and an expiry cannot b
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from bayon import ledger
-from bayon.cards.authorize import judge_card
-from bayon.cards.model import BadAttributes, Decline, NotPending, Transaction
+from bayon.cards.authorize import NO_PROOF, Proof, declined, judge_card
+from bayon.cards.billing import goes_to, share
+from bayon.cards.model import BadAttributes, Decline, NotPending, Trace, Transaction
+from bayon.cards.original import Original
 from bayon.cards.till import Seat, new_transaction
 from bayon.errors import BayonError
 from bayon.ledger import Book
 
+FINANCIAL: Final = "02"
+"""How the MTI of what was one message begins."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Increment:
-    """Hold more for a pending transaction."""
+    """Hold more for a pending transaction, named by its issuer and id, or by what it came with.
 
-    issuer_id: UUID
-    transaction_id: UUID
+    The amount is the merchant's.
+    """
+
+    issuer_id: UUID | None = None
+    transaction_id: UUID | None = None
+    original: Original | None = None
     amount_minor: int
+    proof: Proof = NO_PROOF
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reverse:
-    """Take a transaction back, or an amount of it: a pending one, or a cash withdrawal."""
+    """Take a transaction back, or an amount of it: a pending one, or one that was posted at once.
 
-    issuer_id: UUID
-    transaction_id: UUID
+    All of it, or `amount_minor` of the merchant's, or all but `remaining_minor`.
+    """
+
+    issuer_id: UUID | None = None
+    transaction_id: UUID | None = None
+    original: Original | None = None
     amount_minor: int | None = None
+    remaining_minor: int | None = None
+    currency: str = "USD"
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,15 +70,16 @@ def increment(
     """
     if pending.status != "pending" or pending.hold_id is None:
         return NotPending()
-    decline = judge_card(seat, now=book.now)
+    decline = judge_card(seat, command.proof, now=book.now)
     if decline is not None:
         return _declined(seat, pending, command, decline, now=book.now), False
-    held = book.increase(hold_id=pending.hold_id, amount_minor=command.amount_minor)
+    added_minor = share(pending, command.amount_minor)
+    held = book.increase(hold_id=pending.hold_id, amount_minor=added_minor)
     if held is ledger.Decline.AMOUNT_OUT_OF_RANGE:
         return BadAttributes.at("/amount", "is out of range")
     if isinstance(held, ledger.Decline):
         return _declined(seat, pending, command, Decline(held.value), now=book.now), False
-    return _with_amount(pending, pending.amount_minor + command.amount_minor, now=book.now), True
+    return with_amount(pending, command.amount_minor, added_minor, now=book.now), True
 
 
 def reverse(
@@ -67,19 +87,26 @@ def reverse(
 ) -> Transaction | BayonError:
     """Take back; never more than there is to take. What is taken back whole is `reversed`.
 
-    Errors: `NotPending` where it is neither pending nor a settled cash withdrawal; `BadAttributes`
-    where what comes back would be more than an account may have.
+    Errors: `NotPending` where there is nothing to take back any more; `BadAttributes` where what
+    comes back would be more than an account may have.
     """
+    amount_minor = _taken(transaction, command)
+    if amount_minor <= 0:
+        return NotPending()
     if transaction.status == "pending" and transaction.hold_id is not None:
-        amount_minor = min(
-            command.amount_minor or transaction.amount_minor, transaction.amount_minor
-        )
-        released = book.release(hold_id=transaction.hold_id, amount_minor=amount_minor)
-        assert not isinstance(released, ledger.Decline), released
-        return _taken_back(transaction, amount_minor, now=book.now)
-    if transaction.status == "settled" and transaction.type == "cash_withdrawal":
-        return _hand_back(book, seat, transaction, command)
+        return _release(book, transaction, amount_minor)
+    if transaction.status == "settled" and was_one_message(transaction):
+        return _hand_back(book, seat, transaction, amount_minor)
     return NotPending()
+
+
+def was_one_message(transaction: Transaction) -> bool:
+    """Tell whether a transaction was posted at once, and not cleared."""
+    if transaction.hold_id is not None or transaction.merchant is None:
+        return False
+    if transaction.trace is None:
+        return transaction.type == "cash_withdrawal"
+    return transaction.trace.mti.startswith(FINANCIAL)
 
 
 def expire(book: Book, pending: Transaction) -> Transaction | BayonError:
@@ -91,49 +118,72 @@ def expire(book: Book, pending: Transaction) -> Transaction | BayonError:
     return replace(pending, status="expired", expires_at=None, updated_at=book.now)
 
 
+def with_amount(
+    pending: Transaction, added_minor: int, billing_minor: int, *, now: datetime
+) -> Transaction:
+    """Write a transaction with this much more (or less) on either side."""
+    return replace(
+        pending,
+        amount_minor=pending.amount_minor + billing_minor,
+        transaction_amount_minor=pending.transaction_amount_minor + added_minor,
+        updated_at=now,
+    )
+
+
+def _taken(transaction: Transaction, command: Reverse) -> int:
+    whole_minor = transaction.transaction_amount_minor
+    if command.remaining_minor is not None:
+        return whole_minor - min(command.remaining_minor, whole_minor)
+    return min(command.amount_minor or whole_minor, whole_minor)
+
+
+def _release(book: Book, pending: Transaction, amount_minor: int) -> Transaction:
+    """Release a part of a hold; its fees with the whole of it."""
+    assert pending.hold_id is not None
+    billing_minor = share(pending, amount_minor)
+    whole = amount_minor == pending.transaction_amount_minor
+    if whole or billing_minor == pending.amount_minor:
+        released = book.release(hold_id=pending.hold_id)
+        ended = replace(pending, status="reversed", expires_at=None, updated_at=book.now)
+    else:
+        # What rounds to nothing gives nothing back.
+        released = (
+            book.release(hold_id=pending.hold_id, amount_minor=billing_minor)
+            if billing_minor
+            else None
+        )
+        ended = with_amount(pending, -amount_minor, -billing_minor, now=book.now)
+    assert not isinstance(released, ledger.Decline), released
+    return ended
+
+
 def _hand_back(
-    book: Book, seat: Seat, transaction: Transaction, command: Reverse
+    book: Book, seat: Seat, transaction: Transaction, amount_minor: int
 ) -> Transaction | BayonError:
-    """Move back what a cash withdrawal has moved; its fee with the whole of it."""
-    paid_minor = transaction.transaction_amount_minor
-    amount_minor = min(command.amount_minor or paid_minor, paid_minor)
-    whole = amount_minor == paid_minor
-    moves = [(seat.till.clearing_account_id, amount_minor)]
+    """Move back what was posted at once; its fees with the whole of it."""
+    whole = amount_minor == transaction.transaction_amount_minor
+    billing_minor = share(transaction, amount_minor)
+    moves = [(seat.till.clearing_account_id, billing_minor)]
     if whole:
-        moves += [(seat.till.fees_account_id, fee.amount_minor) for fee in transaction.fees]
-    if sum(back for _, back in moves) > book.lines[seat.till.ledger_account_id].room_minor:
+        moves += [(goes_to(fee, seat), fee.amount_minor) for fee in transaction.fees]
+    debited = transaction.balance_adjustment_type == "debit"
+    room_minor = book.lines[seat.till.ledger_account_id].room_minor
+    if debited and sum(back for _, back in moves) > room_minor:
         return BadAttributes.at("/amount", "is out of range")  # before anything has moved
-    for from_id, back_minor in moves:
-        moved = book.post(
-            debit_account_id=from_id,
-            credit_account_id=seat.till.ledger_account_id,
+    for other_id, back_minor in moves:
+        sides = (other_id, seat.till.ledger_account_id)
+        debit_id, credit_id = sides if debited else sides[::-1]
+        moved = back_minor and book.post(
+            debit_account_id=debit_id,
+            credit_account_id=credit_id,
             amount_minor=back_minor,
             cause_id=transaction.id,
+            above=True,
         )
         assert not isinstance(moved, ledger.Decline), moved
     if whole:
         return replace(transaction, status="reversed", settled_at=None, updated_at=book.now)
-    return replace(
-        transaction,
-        amount_minor=transaction.amount_minor - amount_minor,
-        transaction_amount_minor=paid_minor - amount_minor,
-        updated_at=book.now,
-    )
-
-
-def _taken_back(pending: Transaction, amount_minor: int, *, now: datetime) -> Transaction:
-    if amount_minor == pending.amount_minor:
-        return replace(pending, status="reversed", expires_at=None, updated_at=now)
-    return _with_amount(pending, pending.amount_minor - amount_minor, now=now)
-
-
-def _with_amount(pending: Transaction, amount_minor: int, *, now: datetime) -> Transaction:
-    return replace(
-        pending,
-        amount_minor=amount_minor,
-        transaction_amount_minor=amount_minor,
-        updated_at=now,
-    )
+    return with_amount(transaction, -amount_minor, -billing_minor, now=book.now)
 
 
 def _declined(
@@ -145,14 +195,10 @@ def _declined(
         occurred_at=None,
         kind=pending.type,
         adjustment="debit",
-        amount_minor=command.amount_minor,
+        amount_minor=share(pending, command.amount_minor),
         merchant_minor=command.amount_minor,
+        merchant_currency=pending.transaction_currency,
         merchant=pending.merchant,
+        trace=command.trace,
     )
-    return replace(
-        made,
-        card_id=pending.card_id,
-        status="declined",
-        decline_reason=decline,
-        settled_at=None,
-    )
+    return declined(replace(made, card_id=pending.card_id), decline)

@@ -5,63 +5,88 @@ from datetime import datetime
 from uuid import UUID
 
 from bayon import ledger
-from bayon.cards.model import Adjustment, BadAttributes, Merchant, NotPending, Transaction
+from bayon.cards.authorize import fees_of
+from bayon.cards.billing import Rates, billed, goes_to, pay, share
+from bayon.cards.model import (
+    Adjustment,
+    BadAttributes,
+    Kind,
+    Merchant,
+    NotPending,
+    Trace,
+    Transaction,
+)
+from bayon.cards.original import Original
 from bayon.cards.till import Seat, new_transaction
 from bayon.errors import BayonError
 from bayon.ledger import Book
+from bayon.money import AMOUNT_MINOR_MAX
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clear:
     """Clear a pending transaction, or an expired one, for its amount unless another is given.
 
-    `final`: what is left is given back; else it stays pending.
+    The amount is the merchant's, `billing_minor` what it comes to on the account (else at the
+    transaction's own rate). `final`: what is left is given back; else it stays pending.
     """
 
     issuer_id: UUID
     transaction_id: UUID
     amount_minor: int | None = None
+    billing_minor: int | None = None
     final: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Present:
-    """Post what was cleared without an authorisation: money taken, or given back (a refund).
+    """Post what was cleared: money taken, or given back (a refund).
 
-    It was cleared, so it is owed, whatever state the card is in and whatever is there.
+    The card is named by its issuer and its id, or by its number's digest. With an `original` that
+    is known this clears it; else it is posted by itself. It was cleared, so it is owed, whatever
+    state the card is in and whatever is there.
     """
 
-    issuer_id: UUID
-    card_id: UUID
+    issuer_id: UUID | None = None
+    card_id: UUID | None = None
+    pan_digest: bytes | None = None
     amount_minor: int
+    currency: str = "USD"
+    billing: tuple[str, int] | None = None
     adjustment: Adjustment
+    kind: Kind = "purchase"
     merchant: Merchant
+    original: Original | None = None
+    final: bool = True
     occurred_at: datetime | None = None
+    trace: Trace | None = None
 
 
-def present(book: Book, seat: Seat, command: Present) -> Transaction | BayonError:
-    """Post at once. Errors: `BadAttributes` (an amount, or what were then there, out of range)."""
+def present(book: Book, seat: Seat, command: Present, *, rates: Rates) -> Transaction | BayonError:
+    """Post at once.
+
+    Errors: `BadAttributes` (no exchange rate; an amount, or what were then there, out of range).
+    """
+    billing_minor = billed(command, seat.currency, rates, hold=False)
+    if billing_minor is None:
+        return BadAttributes.at("/currency", "has no exchange rate")
+    debits = command.adjustment == "debit"
+    fees = fees_of(seat, command, billing_minor, surcharge_minor=0) if debits else ()
     made = new_transaction(
         seat,
         now=book.now,
         occurred_at=command.occurred_at,
-        kind="purchase",
+        kind=command.kind,
         adjustment=command.adjustment,
-        amount_minor=command.amount_minor,
+        amount_minor=billing_minor + sum(fee.amount_minor for fee in fees),
         merchant_minor=command.amount_minor,
+        merchant_currency=command.currency,
+        fees=fees,
         merchant=command.merchant,
+        trace=command.trace,
     )
-    sides = (seat.till.ledger_account_id, seat.till.clearing_account_id)
-    debit_id, credit_id = sides if command.adjustment == "debit" else sides[::-1]
-    moved = book.post(
-        debit_account_id=debit_id,
-        credit_account_id=credit_id,
-        amount_minor=command.amount_minor,
-        cause_id=made.id,
-        above=True,
-        occurred_at=made.occurred_at,
-    )
-    if isinstance(moved, ledger.Decline):
+    refused = pay(book, seat, made, above=True) if debits else _credit(book, seat, made)
+    if refused is not None:
         return BadAttributes.at("/amount", "is out of range")
     return replace(made, settled_at=book.now.replace(microsecond=0))
 
@@ -72,69 +97,100 @@ def clear(
     """Capture an authorisation's hold, in full, in part or above: what is cleared is owed.
 
     Returns the transaction that is settled, and before it the pending one where it goes on: a part
-    is a transaction of its own. Errors: `NotPending`, `BadAttributes` (an amount out of range).
+    is a transaction of its own, and the fees stay with what goes on. Errors: `NotPending`,
+    `BadAttributes` (an amount out of range).
     """
     if pending.status == "expired":
         return _clear_late(book, seat, pending, command)
     if pending.status != "pending" or pending.hold_id is None:
         return NotPending()
-    amount_minor = pending.amount_minor if command.amount_minor is None else command.amount_minor
-    goes_on = not command.final and amount_minor < pending.amount_minor
-    part = _part(seat, pending, amount_minor, now=book.now)
+    amount_minor, billing_minor = _asked(pending, command)
+    if not 0 < billing_minor <= AMOUNT_MINOR_MAX:
+        return BadAttributes.at("/amount", "is out of range")
+    less = amount_minor < pending.transaction_amount_minor and billing_minor < pending.billing_minor
+    goes_on = not command.final and less
+    part = _part(seat, pending, amount_minor, billing_minor, now=book.now)
+    # The fees first: they stay within the hold, whatever the amount does.
+    for fee in () if goes_on else pending.fees:
+        taken = book.capture(
+            hold_id=pending.hold_id,
+            credit_account_id=goes_to(fee, seat),
+            amount_minor=fee.amount_minor,
+            final=False,
+            cause_id=pending.id,
+        )
+        assert not isinstance(taken, ledger.Decline), taken
     captured = book.capture(
         hold_id=pending.hold_id,
         credit_account_id=seat.till.clearing_account_id,
-        amount_minor=amount_minor,
+        amount_minor=billing_minor,
         final=not goes_on,
         above=True,
         cause_id=part.id if goes_on else pending.id,
     )
-    if isinstance(captured, ledger.Decline):
-        assert captured is ledger.Decline.AMOUNT_OUT_OF_RANGE, captured
-        return BadAttributes.at("/amount", "is out of range")
+    assert not isinstance(captured, ledger.Decline), captured
     if goes_on:
-        return [_changed(pending, pending.amount_minor - amount_minor, now=book.now), part]
+        left_minor = pending.transaction_amount_minor - amount_minor
+        left_billing_minor = pending.billing_minor - billing_minor
+        return [_changed(pending, left_minor, left_billing_minor, now=book.now), part]
     settled_at = book.now.replace(microsecond=0)
-    ended = _changed(pending, amount_minor, now=book.now)
+    ended = _changed(pending, amount_minor, billing_minor, now=book.now)
     return [replace(ended, status="settled", settled_at=settled_at, expires_at=None)]
+
+
+def _asked(pending: Transaction, command: Clear) -> tuple[int, int]:
+    whole_minor = pending.transaction_amount_minor
+    amount_minor = whole_minor if command.amount_minor is None else command.amount_minor
+    if command.billing_minor is not None:
+        return amount_minor, command.billing_minor
+    return amount_minor, share(pending, amount_minor)
 
 
 def _clear_late(
     book: Book, seat: Seat, expired: Transaction, command: Clear
 ) -> list[Transaction] | BayonError:
     """Settle an authorisation whose hold was given back already: it is owed all the same."""
-    amount_minor = expired.amount_minor if command.amount_minor is None else command.amount_minor
-    moved = book.post(
-        debit_account_id=seat.till.ledger_account_id,
-        credit_account_id=seat.till.clearing_account_id,
-        amount_minor=amount_minor,
-        cause_id=expired.id,
-        above=True,
-    )
-    if isinstance(moved, ledger.Decline):
+    amount_minor, billing_minor = _asked(expired, command)
+    ended = _changed(expired, amount_minor, billing_minor, now=book.now)
+    if pay(book, seat, ended, above=True) is not None:
         return BadAttributes.at("/amount", "is out of range")
-    ended = _changed(expired, amount_minor, now=book.now)
     return [replace(ended, status="settled", settled_at=book.now.replace(microsecond=0))]
 
 
-def _part(seat: Seat, pending: Transaction, amount_minor: int, *, now: datetime) -> Transaction:
+def _credit(book: Book, seat: Seat, made: Transaction) -> ledger.Decline | None:
+    moved = book.post(
+        debit_account_id=seat.till.clearing_account_id,
+        credit_account_id=seat.till.ledger_account_id,
+        amount_minor=made.amount_minor,
+        cause_id=made.id,
+        occurred_at=made.occurred_at,
+    )
+    return moved if isinstance(moved, ledger.Decline) else None
+
+
+def _part(
+    seat: Seat, pending: Transaction, amount_minor: int, billing_minor: int, *, now: datetime
+) -> Transaction:
     made = new_transaction(
         seat,
         now=now,
         occurred_at=pending.occurred_at,
         kind=pending.type,
         adjustment=pending.balance_adjustment_type,
-        amount_minor=amount_minor,
+        amount_minor=billing_minor,
         merchant_minor=amount_minor,
+        merchant_currency=pending.transaction_currency,
         merchant=pending.merchant,
     )
     return replace(made, card_id=pending.card_id, settled_at=now.replace(microsecond=0))
 
 
-def _changed(transaction: Transaction, amount_minor: int, *, now: datetime) -> Transaction:
+def _changed(
+    transaction: Transaction, amount_minor: int, billing_minor: int, *, now: datetime
+) -> Transaction:
     return replace(
         transaction,
-        amount_minor=amount_minor,
+        amount_minor=billing_minor + transaction.fees_minor,
         transaction_amount_minor=amount_minor,
         updated_at=now,
     )

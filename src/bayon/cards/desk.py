@@ -26,6 +26,7 @@ from bayon.cards.model import (
     CardAccountNotFound,
     Cardholder,
     ManagementToken,
+    Moved,
     Transaction,
 )
 from bayon.cards.move import Move, move
@@ -52,6 +53,11 @@ O = TypeVar("O")  # noqa: E741 - outcome
 async def _due(tx: Tx) -> list[tuple[UUID, UUID]]:
     now = (await read_clock(tx)).now()
     return await transaction_store.expired(tx, now=now, limit=EXPIRY_LIMIT)
+
+
+def _one(moved: Moved) -> Transaction:
+    assert moved.transaction is not None, "a door's command is about a transaction"
+    return moved.transaction
 
 
 def _nothing(_: Transaction) -> bytes:
@@ -82,7 +88,7 @@ class Desk:
         self.fetcher: Fetcher = fetcher
         self._sealer: Sealer = sealer
         self._told: Callable[[], None] = told
-        self.moving: Batcher[Request[Move, Transaction], Reply[Transaction]] = Batcher(
+        self.moving: Batcher[Request[Move, Moved], Reply[Moved]] = Batcher(
             self._batch(partial(move, vault=vault)), size_max=batch_size_max
         )
         self.opening: Batcher[Request[OpenCardAccount, Account], Reply[Account]] = Batcher(
@@ -97,7 +103,20 @@ class Desk:
 
     async def move(self, request: Request[Move, Transaction]) -> Reply[Transaction]:
         """Move money, in the batch that forms. Errors: as the verb, and `KeyReused`."""
-        return await self.moving.submit(request)
+        render = request.render
+        asked = Request[Move, Moved](
+            command=request.command, render=lambda m: render(_one(m)), keys=request.keys
+        )
+        reply = await self.moving.submit(asked)
+        outcome = None if reply.outcome is None else _one(reply.outcome)
+        return Reply(answer=reply.answer, outcome=outcome)
+
+    def put(self, request: Request[Move, Moved]) -> asyncio.Future[Reply[Moved]]:
+        """Put what the card network asks into the batch that forms; without a task for each.
+
+        Cancelling the future takes it back, unless its batch has begun. Errors: as `move`.
+        """
+        return self.moving.put(request)
 
     async def open_account(self, request: Request[OpenCardAccount, Account]) -> Reply[Account]:
         """Open an account, in the batch that forms. Errors: as the verb, and `KeyReused`."""

@@ -129,7 +129,7 @@ def transaction(transaction: Transaction) -> Resource:
             **_times(transaction.created_at, transaction.updated_at),
             "currency": transaction.currency.value,
             "transaction_number": transaction.number,
-            "transaction_currency": transaction.transaction_currency.value,
+            "transaction_currency": transaction.transaction_currency,
             "transaction_details": _details(transaction),
             "type": transaction.type,
             "fees": [

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from bayon.errors import Conflict, Denied, Invalid, NotFound, Problem
+from bayon.ledger import Balance
 from bayon.money import Currency
 
 CardStatus = Literal["unactivated", "active", "inactive", "canceled", "lost", "stolen"]
@@ -100,12 +101,19 @@ class Decline(StrEnum):
     CARD_LOST = "card_lost"
     CARD_STOLEN = "card_stolen"
     CARD_EXPIRED = "card_expired"
+    EXPIRY_WRONG = "expiry_wrong"
+    CVV_WRONG = "cvv_wrong"
     CARDHOLDER_REJECTED = "cardholder_rejected"
     ACCOUNT_INACTIVE = "account_inactive"
     PIN_TRIES_EXCEEDED = "pin_tries_exceeded"
     PIN_WRONG = "pin_wrong"
+    NOT_PERMITTED = "not_permitted"
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    AMOUNT_LIMIT = "amount_limit"
+    COUNT_LIMIT = "count_limit"
+    ISSUER_DECLINED = "issuer_declined"
     INSUFFICIENT_FUNDS = "insufficient_funds"
+    STAND_IN_DECLINED = "stand_in_declined"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,11 +239,29 @@ class Fee:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """How the card network names the message a transaction came by, for what refers to it later.
+
+    `message_id` is made of the message's identity; `rrn` is the acquirer's reference, the same over
+    the whole life; `approval_code` is ours.
+    """
+
+    message_id: UUID | None = None
+    mti: str = ""
+    stan: str | None = None
+    rrn: str | None = None
+    approval_code: str | None = None
+    terminal: str | None = None
+    acquirer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Transaction:
     """A card's transaction or a top-up, as the account sees it.
 
     `amount_minor` is the whole effect on the account, fees included, in its currency;
-    `transaction_amount_minor` is the merchant's side. A card's has a merchant, a top-up a source.
+    `transaction_amount_minor` is the merchant's side, in any currency of ISO 4217. A card's has a
+    merchant, a top-up a source; one that came over the card network has a trace.
     """
 
     id: UUID
@@ -248,7 +274,7 @@ class Transaction:
     balance_adjustment_type: Adjustment
     currency: Currency
     amount_minor: int
-    transaction_currency: Currency
+    transaction_currency: str
     transaction_amount_minor: int
     fees: tuple[Fee, ...]
     merchant: Merchant | None
@@ -260,3 +286,28 @@ class Transaction:
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = None
+    trace: Trace | None = None
+
+    @property
+    def fees_minor(self) -> int:
+        """All that is taken on top, in the account's currency."""
+        return sum(fee.amount_minor for fee in self.fees)
+
+    @property
+    def billing_minor(self) -> int:
+        """What the merchant's side comes to in the account's currency."""
+        return self.amount_minor - self.fees_minor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """What a command has come to: the transaction as it is now, and what is on the account.
+
+    Without a transaction nothing was written of one: an inquiry, or a message about one that is
+    not known. `effect` tells whether anything has moved by this command.
+    """
+
+    transaction: Transaction | None
+    decline: Decline | None = None
+    balance: Balance | None = None
+    effect: bool = True

@@ -5,136 +5,186 @@ command, on what was loaded; `save` writes balances, transactions and events, on
 A decline is recorded and moves nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
-from bayon import ledger
-from bayon.cards import transaction_store as store
-from bayon.cards.authorize import Authorize, authorize
+from bayon.cards.advise import Advise, advise, replace_amount
+from bayon.cards.authorize import Authorize, Inquire, authorize, inquire
+from bayon.cards.billing import billed
 from bayon.cards.change import Expire, Increment, Reverse, expire, increment, reverse
 from bayon.cards.clearing import Clear, Present, clear, present
+from bayon.cards.loaded import Loaded, Move, OfCard, OfTransaction, load, save
 from bayon.cards.model import (
-    Card,
+    BadAttributes,
     CardAccountNotFound,
     CardNotFound,
+    Moved,
+    NotPending,
     Transaction,
     TransactionNotFound,
 )
-from bayon.cards.tell import Told, tell
+from bayon.cards.original import Original, Unmatched, UnmatchedKind
 from bayon.cards.till import Seat
 from bayon.cards.topup import Topup, top_up
 from bayon.cards.vault import Vault
 from bayon.db import Tx
 from bayon.errors import BayonError
-from bayon.ledger import Book
 
-OfCard = Authorize | Present
-OfTransaction = Clear | Expire | Increment | Reverse
-Move = OfCard | OfTransaction | Topup
-
-
-@dataclass(kw_only=True, slots=True)
-class _Loaded:
-    """What a batch decides on: seats by card and by account, and what changes on the way."""
-
-    book: Book
-    vault: Vault
-    by_card: dict[UUID, Seat]
-    by_account: dict[UUID, Seat]
-    transactions: dict[UUID, tuple[Seat, Transaction]]
-    made: list[Transaction] = field(default_factory=list[Transaction])
-    changed: dict[UUID, Transaction] = field(default_factory=dict[UUID, Transaction])
-    cards: dict[UUID, Card] = field(default_factory=dict[UUID, Card])
-    told: list[Told] = field(default_factory=list[Told])
+NOTHING = Moved(transaction=None, effect=False)
 
 
 async def move(
     tx: Tx, commands: Sequence[Move], /, *, vault: Vault, now: datetime
-) -> list[Transaction | BayonError]:
+) -> list[Moved | BayonError]:
     """Do whatever moves money on cards' accounts, each command once, in order.
 
     Locks transactions, then cards, then holds, then balances, each by id. Writes them, the
     transactions and an event of each. Errors: `CardNotFound`, `CardAccountNotFound` and
-    `TransactionNotFound` where there is none of this issuer; `NotPending`, `BadAttributes`.
-    Declines: as `authorize`.
+    `TransactionNotFound` where there is none of this issuer; `NotPending`, `BadAttributes`. What
+    the network tells and cannot be declined is kept as unmatched instead. Declines: as `authorize`.
     """
-    loaded = await _load(tx, commands, vault, now=now)
+    loaded = await load(tx, commands, vault, now=now)
     outcomes = [_decide(loaded, command) for command in commands]
-    await _save(tx, loaded, now=now)
+    await save(tx, loaded, now=now)
     return outcomes
 
 
-async def _load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime) -> _Loaded:
-    transaction_ids = sorted({c.transaction_id for c in commands if isinstance(c, OfTransaction)})
-    account_ids = sorted({c.account_id for c in commands if isinstance(c, Topup)})
-    transactions = await store.lock_transactions(tx, transaction_ids) if transaction_ids else {}
-    card_ids = sorted(_card_ids(commands, transactions))
-    by_card = await store.lock_cards(tx, card_ids) if card_ids else {}
-    by_account = await store.find_seats(tx, account_ids) if account_ids else {}
-    seats = [*by_card.values(), *by_account.values(), *(seat for seat, _ in transactions.values())]
-    book = await ledger.load(
-        tx,
-        now=now,
-        account_ids={account_id for seat in seats for account_id in _sides(seat)},
-        hold_ids={t.hold_id for _, t in transactions.values() if t.hold_id is not None},
-    )
-    return _Loaded(
-        book=book,
-        vault=vault,
-        by_card=by_card,
-        by_account=by_account,
-        transactions=transactions,
-    )
-
-
-def _card_ids(
-    commands: Sequence[Move], transactions: Mapping[UUID, tuple[Seat, Transaction]]
-) -> set[UUID]:
-    """Tell which cards are judged: those that are used, and those of what is incremented."""
-    used = {c.card_id for c in commands if isinstance(c, OfCard)}
-    raised = (c.transaction_id for c in commands if isinstance(c, Increment))
-    of_raised = (transactions[i][1].card_id for i in raised if i in transactions)
-    return used | {card_id for card_id in of_raised if card_id is not None}
-
-
-def _sides(seat: Seat) -> tuple[UUID, ...]:
-    till = seat.till
-    return (
-        till.ledger_account_id,
-        till.funding_account_id,
-        till.clearing_account_id,
-        till.fees_account_id,
-    )
-
-
-def _decide(loaded: _Loaded, command: Move) -> Transaction | BayonError:
+def _decide(loaded: Loaded, command: Move) -> Moved | BayonError:
     if isinstance(command, Topup):
         return _top_up(loaded, command)
     if isinstance(command, OfCard):
-        seat = loaded.by_card.get(command.card_id)
-        if seat is None or seat.issuer_id != command.issuer_id:
-            return CardNotFound()
-        return _of_card(loaded, seat, command)
-    seat, transaction = loaded.transactions.get(command.transaction_id, (None, None))
-    if seat is None or transaction is None or seat.issuer_id != command.issuer_id:
+        return _of_card(loaded, command)
+    if isinstance(command, Increment | Reverse) and command.original is not None:
+        return _of_original(loaded, command, command.original)
+    assert command.transaction_id is not None, "it names its transaction, one way or the other"
+    found = loaded.transactions.get(command.transaction_id)
+    if found is None or found[0].issuer_id != command.issuer_id:
         return TransactionNotFound()
-    return _of_transaction(loaded, seat, transaction, command)
+    return _of_transaction(loaded, *found, command)
 
 
-def _of_card(loaded: _Loaded, seat: Seat, command: OfCard) -> Transaction | BayonError:
-    if isinstance(command, Authorize):
-        return _authorize(loaded, seat, command)
-    presented = present(loaded.book, seat, command)
-    if isinstance(presented, Transaction):
-        _made(loaded, presented, "transaction.created")
-    return presented
+def _of_card(loaded: Loaded, command: OfCard) -> Moved | BayonError:
+    seat = loaded.seat_of(command)
+    match command:
+        case Authorize():
+            return CardNotFound() if seat is None else _authorize(loaded, seat, command)
+        case Inquire():
+            return CardNotFound() if seat is None else _inquire(loaded, seat, command)
+        case Advise():
+            return _advise(loaded, seat, command)
+        case Present():
+            return _present(loaded, seat, command)
+
+
+def _authorize(loaded: Loaded, seat: Seat, command: Authorize) -> Moved:
+    card, transaction = authorize(
+        loaded.book, seat, command, vault=loaded.vault, rates=loaded.rates
+    )
+    return loaded.make(loaded.card_is(card, seat), transaction)
+
+
+def _inquire(loaded: Loaded, seat: Seat, command: Inquire) -> Moved:
+    card, decline = inquire(seat, command, vault=loaded.vault, now=loaded.book.now)
+    counted = loaded.card_is(card, seat) is not seat
+    balance = loaded.book.lines[seat.till.ledger_account_id].balance
+    return Moved(transaction=None, decline=decline, balance=balance, effect=counted)
+
+
+def _advise(loaded: Loaded, seat: Seat | None, command: Advise) -> Moved | BayonError:
+    request = command.request
+    if seat is None:
+        return _unmatched(loaded, "advice", command.original, request.currency, request)
+    found = loaded.find(command.original)
+    if found is None:
+        made = advise(loaded.book, seat, command, rates=loaded.rates)
+        return made if isinstance(made, BayonError) else loaded.make(seat, made)
+    its_seat, transaction = found
+    if transaction.status == "pending" and command.approved:
+        changed = replace_amount(loaded.book, its_seat, transaction, command, rates=loaded.rates)
+        if isinstance(changed, BayonError):
+            return changed
+        return loaded.change(its_seat, changed)
+    if transaction.status == "declined" and command.approved:
+        made = advise(loaded.book, seat, command, rates=loaded.rates)
+        return made if isinstance(made, BayonError) else loaded.make(seat, made)
+    return loaded.moved(its_seat, transaction, effect=False)
+
+
+def _present(loaded: Loaded, seat: Seat | None, command: Present) -> Moved | BayonError:
+    """Post what was cleared: as the end of what it is about, if that waits; else by itself."""
+    original = command.original
+    if seat is None:
+        if original is None:
+            return CardNotFound()
+        return _unmatched(loaded, "completion", original, command.currency, command)
+    found = loaded.find(original) if original is not None else None
+    if found is not None and command.adjustment == "debit":
+        its_seat, transaction = found
+        if transaction.status in {"pending", "expired"}:
+            return _complete(loaded, its_seat, transaction, command)
+        settled = transaction.status == "settled"
+        if settled and transaction.transaction_amount_minor == command.amount_minor:
+            return loaded.moved(its_seat, transaction, effect=False)
+    presented = present(loaded.book, seat, command, rates=loaded.rates)
+    return presented if isinstance(presented, BayonError) else loaded.make(seat, presented)
+
+
+def _complete(
+    loaded: Loaded, seat: Seat, transaction: Transaction, command: Present
+) -> Moved | BayonError:
+    """Clear what a completion is about, for its amount, in whichever currency it is told."""
+    billing = command.billing
+    billing_minor = billing[1] if billing and billing[0] == seat.currency else None
+    same = command.currency == transaction.transaction_currency
+    if billing_minor is None and not same:
+        billing_minor = billed(command, seat.currency, loaded.rates, hold=False)
+        if billing_minor is None:
+            return BadAttributes.at("/currency", "has no exchange rate")
+    clearing = Clear(
+        issuer_id=seat.issuer_id,
+        transaction_id=transaction.id,
+        amount_minor=command.amount_minor if same else None,
+        billing_minor=billing_minor,
+        final=command.final,
+    )
+    return _clear(loaded, seat, transaction, clearing)
+
+
+def _of_original(
+    loaded: Loaded, command: Increment | Reverse, original: Original
+) -> Moved | BayonError:
+    """Change what a message of the network is about. A reversal cannot be declined."""
+    found = loaded.find(original)
+    if isinstance(command, Increment):
+        return TransactionNotFound() if found is None else _increment(loaded, *found, command)
+    if found is None:
+        return _unmatched(loaded, "reversal", original, command.currency, command)
+    seat, transaction = found
+    changed = reverse(loaded.book, seat, transaction, command)
+    if isinstance(changed, NotPending):
+        return loaded.moved(seat, transaction, effect=False)
+    return changed if isinstance(changed, BayonError) else loaded.change(seat, changed)
+
+
+def _unmatched(
+    loaded: Loaded,
+    kind: UnmatchedKind,
+    original: Original,
+    currency: str,
+    command: Authorize | Present | Reverse,
+) -> Moved:
+    card_id = loaded.by_digest.get(original.pan_digest or b"")
+    loaded.unmatched.append(
+        Unmatched(
+            kind=kind, original=original, currency=currency, card_id=card_id, trace=command.trace
+        )
+    )
+    return NOTHING
 
 
 def _of_transaction(
-    loaded: _Loaded, seat: Seat, transaction: Transaction, command: OfTransaction
-) -> Transaction | BayonError:
+    loaded: Loaded, seat: Seat, transaction: Transaction, command: OfTransaction
+) -> Moved | BayonError:
     match command:
         case Clear():
             return _clear(loaded, seat, transaction, command)
@@ -144,77 +194,32 @@ def _of_transaction(
             changed = reverse(loaded.book, seat, transaction, command)
         case Expire():
             changed = expire(loaded.book, transaction)
-    if isinstance(changed, Transaction):
-        _changed(loaded, seat, changed)
-    return changed
+    return changed if isinstance(changed, BayonError) else loaded.change(seat, changed)
 
 
-def _authorize(loaded: _Loaded, seat: Seat, command: Authorize) -> Transaction:
-    card, transaction = authorize(loaded.book, seat, command, vault=loaded.vault)
-    if card is not seat.card:
-        loaded.cards[card.id] = card
-        loaded.by_card[card.id] = seat.with_card(card)
-    declined = transaction.status == "declined"
-    _made(loaded, transaction, "transaction.declined" if declined else "transaction.created")
-    return transaction
-
-
-def _clear(
-    loaded: _Loaded, seat: Seat, pending: Transaction, command: Clear
-) -> Transaction | BayonError:
+def _clear(loaded: Loaded, seat: Seat, pending: Transaction, command: Clear) -> Moved | BayonError:
     cleared = clear(loaded.book, seat, pending, command)
     if isinstance(cleared, BayonError):
         return cleared
-    _changed(loaded, seat, cleared[0])
-    for part in cleared[1:]:
-        _made(loaded, part, "transaction.created")
-    return cleared[-1]
+    changed = loaded.change(seat, cleared[0])
+    made = [loaded.make(seat, part) for part in cleared[1:]]
+    return made[-1] if made else changed
 
 
 def _increment(
-    loaded: _Loaded, seat: Seat, pending: Transaction, command: Increment
-) -> Transaction | BayonError:
+    loaded: Loaded, seat: Seat, pending: Transaction, command: Increment
+) -> Moved | BayonError:
     card_seat = seat if pending.card_id is None else loaded.by_card[pending.card_id]
     incremented = increment(loaded.book, card_seat, pending, command)
     if isinstance(incremented, BayonError):
         return incremented
     transaction, approved = incremented
-    if approved:
-        _changed(loaded, seat, transaction)
-    else:
-        _made(loaded, transaction, "transaction.declined")
-    return transaction
+    return loaded.change(seat, transaction) if approved else loaded.make(seat, transaction)
 
 
-def _changed(loaded: _Loaded, seat: Seat, transaction: Transaction) -> None:
-    """Note how a locked transaction is now: the next command of the batch sees it so."""
-    loaded.changed[transaction.id] = transaction
-    loaded.transactions[transaction.id] = (seat, transaction)
-    loaded.told.append(("transaction.updated", transaction))
-
-
-def _top_up(loaded: _Loaded, command: Topup) -> Transaction | BayonError:
+def _top_up(loaded: Loaded, command: Topup) -> Moved | BayonError:
     seat = loaded.by_account.get(command.account_id)
     if seat is None or seat.issuer_id != command.issuer_id:
         return CardAccountNotFound()
     transaction = top_up(loaded.book, seat, command)
-    if isinstance(transaction, Transaction):
-        _made(loaded, transaction, "transaction.created")
-    return transaction
-
-
-def _made(loaded: _Loaded, transaction: Transaction, event_type: str) -> None:
-    loaded.made.append(transaction)
-    loaded.told.append((event_type, transaction))
-
-
-async def _save(tx: Tx, loaded: _Loaded, *, now: datetime) -> None:
-    await ledger.save(tx, loaded.book)
-    if loaded.cards:
-        await store.count_tries(tx, [loaded.cards[card_id] for card_id in sorted(loaded.cards)])
-    if loaded.changed:
-        changed = [loaded.changed[transaction_id] for transaction_id in sorted(loaded.changed)]
-        await store.update_transactions(tx, changed)
-    if loaded.made:
-        await store.insert_transactions(tx, loaded.made)
-    await tell(tx, loaded.told, now=now)
+    return transaction if isinstance(transaction, BayonError) else loaded.make(seat, transaction)

@@ -16,7 +16,8 @@ KEY_INDEX: Final = "1"
 TSP_LENGTH: Final = 16
 PVV_LENGTH: Final = 4
 
-LETTERS: Final = str.maketrans("abcdef", "012345")
+LETTERS: Final = str.maketrans("abcdef", "012345", "0123456789")
+WITHOUT_LETTERS: Final = str.maketrans("", "", "abcdef")
 
 WELL_KNOWN: Final = frozenset(
     {
@@ -67,9 +68,7 @@ class PvvKey:
 
 def decimals(block: str) -> str:
     """Make decimal digits of hex ones: those that are, then the letters, A as 0 to F as 5."""
-    digits = "".join(c for c in block if c.isdecimal())
-    letters = "".join(c for c in block if not c.isdecimal())
-    return digits + letters.translate(LETTERS)
+    return block.translate(WITHOUT_LETTERS) + block.translate(LETTERS)
 
 
 def weakness(pin: str) -> WeakPin | None:

@@ -15,6 +15,7 @@ from bayon.cards.model import (
     FeeRule,
     Kind,
     Merchant,
+    Trace,
     Transaction,
 )
 from bayon.ids import uuid7
@@ -63,6 +64,8 @@ def new_transaction(
     fees: tuple[Fee, ...] = (),
     merchant: Merchant | None = None,
     funding_source: str | None = None,
+    merchant_currency: str | None = None,
+    trace: Trace | None = None,
 ) -> Transaction:
     """Make a transaction, settled now; it happened now if not earlier, to the whole second.
 
@@ -80,7 +83,7 @@ def new_transaction(
         balance_adjustment_type=adjustment,
         currency=seat.currency,
         amount_minor=amount_minor,
-        transaction_currency=seat.currency,
+        transaction_currency=merchant_currency or seat.currency.value,
         transaction_amount_minor=merchant_minor,
         fees=fees,
         merchant=merchant,
@@ -91,4 +94,5 @@ def new_transaction(
         settled_at=happened_at,
         created_at=now,
         updated_at=now,
+        trace=trace,
     )

@@ -16,6 +16,7 @@ from bayon.cards.model import (
     FeeRule,
     Merchant,
     Status,
+    Trace,
     Transaction,
 )
 from bayon.cards.till import Seat, Till
@@ -26,7 +27,7 @@ from bayon.money import Currency
 _TRANSACTION: Final = """ t.id, t.issuer_id, t.account_id, t.card_id, t.number, t.type, t.status,
     t.balance_adjustment_type, t.currency, t.amount_minor, t.transaction_currency,
     t.transaction_amount_minor, t.fees, t.merchant, t.funding_source, t.decline_reason, t.hold_id,
-    t.occurred_at, t.settled_at, t.created_at, t.updated_at, t.expires_at """
+    t.occurred_at, t.settled_at, t.created_at, t.updated_at, t.expires_at, t.trace """
 
 LATE_AFTER: Final = timedelta(hours=1)
 """What was written so long after it happened is late: a list by time finds it by its own index."""
@@ -38,6 +39,11 @@ _SEAT: Final = """ a.ledger_account_id, a.status AS account_status,
     i.clearing_account_id, i.fees_account_id, i.fees AS issuer_fees """
 
 _FEES: Final = msgspec.json.Decoder(tuple[Fee, ...])
+_TRACE: Final = msgspec.json.Decoder(Trace)
+_NO_TRACE: Final = Trace()
+_TRACED: Final = ("message_id", "rrn", "approval_code")
+"""What is looked up by, and has a column beside the trace."""
+
 _MERCHANT: Final = msgspec.json.Decoder(Merchant)
 _FEE_RULES: Final = msgspec.json.Decoder(dict[str, FeeRule])
 
@@ -66,22 +72,30 @@ _WITHIN: Final = f""" {_NOT_BEFORE} AND NOT t.late
 _LATE: Final = f" {_NOT_BEFORE} AND t.late "
 
 
-async def lock_cards(tx: Tx, card_ids: Sequence[UUID]) -> dict[UUID, Seat]:
-    """Lock cards by id, of any issuers: the batch looks at whose they are itself."""
+async def lock_cards(
+    tx: Tx, card_ids: Sequence[UUID], pan_digests: Sequence[bytes]
+) -> tuple[dict[UUID, Seat], dict[bytes, UUID]]:
+    """Lock cards by id, of any issuers: the batch looks at whose they are itself.
+
+    Returns their seats, and which card is behind each digest.
+    """
     rows = await tx.rows(
         f"""
         SELECT r.id, r.issuer_id, r.account_id, r.cardholder_id, r.type, r.status, r.last_four,
             r.exp_month, r.exp_year, r.pan_sealed, r.pvv, r.pin_tries, r.created_at, r.updated_at,
-            {_SEAT}
+            r.pan_digest, {_SEAT}
         FROM cards.card AS r
         JOIN cards.account AS a ON a.id = r.account_id
         JOIN cards.cardholder AS h ON h.id = r.cardholder_id
         JOIN cards.issuer AS i ON i.id = r.issuer_id
-        WHERE r.id = ANY($1::uuid[]) ORDER BY r.id FOR UPDATE OF r
+        WHERE r.id = ANY($1::uuid[]) OR r.pan_digest = ANY($2::bytea[])
+        ORDER BY r.id FOR UPDATE OF r
         """,
         card_ids,
+        pan_digests,
     )
-    return {row["id"]: _seat(row).with_card(_card(row)) for row in rows}
+    seats = {row["id"]: _seat(row).with_card(_card(row)) for row in rows}
+    return seats, {row["pan_digest"]: row["id"] for row in rows}
 
 
 async def find_seats(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, Seat]:
@@ -151,23 +165,25 @@ async def insert_transactions(tx: Tx, transactions: Sequence[Transaction]) -> No
                 type, status, balance_adjustment_type, currency, amount_minor,
                 transaction_currency, transaction_amount_minor, fees, merchant, funding_source,
                 decline_reason, hold_id, occurred_at, settled_at, created_at, updated_at,
-                expires_at)
+                expires_at, trace, message_id, rrn, approval_code)
             SELECT counted.before + new.place,
                 new.created_at - new.occurred_at > $4::interval, new.id, new.issuer_id,
                 new.account_id, new.card_id, new.number, new.type, new.status,
                 new.balance_adjustment_type, new.currency, new.amount_minor,
                 new.transaction_currency, new.transaction_amount_minor, new.fees, new.merchant,
                 new.funding_source, new.decline_reason, new.hold_id, new.occurred_at,
-                new.settled_at, new.created_at, new.updated_at, new.expires_at
+                new.settled_at, new.created_at, new.updated_at, new.expires_at, new.trace,
+                new.message_id, new.rrn, new.approval_code
             FROM unnest($3::bigint[], $5::uuid[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[],
                 $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[],
                 $16::bigint[], $17::json[], $18::json[], $19::text[], $20::text[], $21::uuid[],
                 $22::timestamptz[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[],
-                $26::timestamptz[])
+                $26::timestamptz[], $27::json[], $28::uuid[], $29::text[], $30::text[])
                 AS new (place, id, issuer_id, account_id, card_id, number, type, status,
                 balance_adjustment_type, currency, amount_minor, transaction_currency,
                 transaction_amount_minor, fees, merchant, funding_source, decline_reason, hold_id,
-                occurred_at, settled_at, created_at, updated_at, expires_at)
+                occurred_at, settled_at, created_at, updated_at, expires_at, trace, message_id,
+                rrn, approval_code)
             JOIN counted ON counted.issuer_id = new.issuer_id
             """,
             new.owner_ids,
@@ -343,11 +359,13 @@ def _bounds(span: Span) -> list[object]:
 
 def _arrays(transactions: Sequence[Transaction]) -> list[list[object]]:
     names = Transaction.__dataclass_fields__
-    return [[_plain(name, getattr(t, name)) for t in transactions] for name in names]
+    columns = [[_plain(name, getattr(t, name)) for t in transactions] for name in names]
+    traces = [t.trace or _NO_TRACE for t in transactions]
+    return [*columns, *([getattr(trace, name) for trace in traces] for name in _TRACED)]
 
 
 def _plain(name: str, value: object) -> object:
-    if name in {"fees", "merchant"} and value is not None:
+    if name in {"fees", "merchant", "trace"} and value is not None:
         return msgspec.json.encode(value).decode()
     return value
 
@@ -377,8 +395,8 @@ def _transaction(row: Any) -> Transaction:  # noqa: ANN401 - a Record, whose col
     columns: dict[str, Any] = {name: row[name] for name in Transaction.__dataclass_fields__}
     reason, merchant = columns["decline_reason"], columns["merchant"]
     columns["currency"] = Currency(columns["currency"])
-    columns["transaction_currency"] = Currency(columns["transaction_currency"])
     columns["fees"] = _FEES.decode(columns["fees"])
+    columns["trace"] = _TRACE.decode(columns["trace"]) if columns["trace"] else None
     columns["merchant"] = _MERCHANT.decode(merchant) if merchant else None
     columns["decline_reason"] = Decline(reason) if reason else None
     return Transaction(**columns)

@@ -112,10 +112,12 @@ class Book:
         account_id: UUID,
         amount_minor: int,
         cause_id: UUID,
+        above: bool = False,
         expires_at: datetime | None = None,
     ) -> Hold | Decline:
         """Reserve an amount of a customer account.
 
+        `above` lets it exceed what is available: what was approved in our stead is owed.
         Declines: account_not_found (a system account holds nothing), amount_out_of_range,
         insufficient_funds.
         """
@@ -124,7 +126,8 @@ class Book:
             return Decline.ACCOUNT_NOT_FOUND
         if not 0 < amount_minor <= AMOUNT_MINOR_MAX:
             return Decline.AMOUNT_OUT_OF_RANGE
-        if line.available_minor < amount_minor:
+        lacking_minor = line.lacking_minor(amount_minor)
+        if lacking_minor and not above:
             return Decline.INSUFFICIENT_FUNDS
         hold = Hold(
             id=uuid7(),
@@ -135,14 +138,15 @@ class Book:
             cause_id=cause_id,
             created_at=self.now,
             expires_at=expires_at,
+            above_minor=lacking_minor,
         )
         line.held_delta_minor += amount_minor
         self.holds[hold.id] = hold
         self.holds_placed.add(hold.id)
         return hold
 
-    def increase(self, *, hold_id: UUID, amount_minor: int) -> Hold | Decline:
-        """Reserve more under a hold.
+    def increase(self, *, hold_id: UUID, amount_minor: int, above: bool = False) -> Hold | Decline:
+        """Reserve more under a hold, `above` what is available too.
 
         Declines: hold_not_found, hold_not_open, amount_out_of_range, insufficient_funds.
         """
@@ -154,12 +158,14 @@ class Book:
         if amount_minor <= 0 or hold.amount_minor + amount_minor > AMOUNT_MINOR_MAX:
             return Decline.AMOUNT_OUT_OF_RANGE
         line = self.lines[hold.account_id]
-        if line.available_minor < amount_minor:
+        lacking_minor = line.lacking_minor(amount_minor)
+        if lacking_minor and not above:
             return Decline.INSUFFICIENT_FUNDS
         line.held_delta_minor += amount_minor
         return self._changed(
             replace(
                 hold,
+                above_minor=hold.above_minor + lacking_minor,
                 amount_minor=hold.amount_minor + amount_minor,
                 open_minor=hold.open_minor + amount_minor,
             )

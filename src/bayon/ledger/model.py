@@ -30,8 +30,8 @@ class Decline(StrEnum):
 class Account:
     """A ledger account. A system account has no limit.
 
-    A customer account owes only what was cleared above what was there: by a capture `above` its
-    hold, or a posting `above` what is available.
+    A customer account owes only what went above what was there, as the network may: by a capture
+    `above` its hold, or a posting or a hold `above` what is available.
     """
 
     id: UUID
@@ -73,7 +73,10 @@ class Transfer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
-    """Funds reserved, not yet moved. `open_minor` is what is still reserved of `amount_minor`."""
+    """Funds reserved, not yet moved. `open_minor` is what is still reserved of `amount_minor`.
+
+    `above_minor` is by how much it went above what was there: what stood in for the issuer is owed.
+    """
 
     id: UUID
     account_id: UUID
@@ -83,3 +86,4 @@ class Hold:
     cause_id: UUID
     created_at: datetime
     expires_at: datetime | None
+    above_minor: int = 0

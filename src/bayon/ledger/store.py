@@ -132,7 +132,8 @@ async def lock_holds(tx: Tx, hold_ids: Sequence[UUID]) -> list[Hold]:
     """Lock holds by id."""
     rows = await tx.rows(
         """
-        SELECT id, account_id, amount_minor, open_minor, state, cause_id, created_at, expires_at
+        SELECT id, account_id, amount_minor, open_minor, state, cause_id, created_at, expires_at,
+            above_minor
         FROM ledger.hold WHERE id = ANY($1::uuid[])
         ORDER BY id FOR UPDATE
         """,
@@ -145,7 +146,8 @@ async def open_holds(tx: Tx, cause_ids: Sequence[UUID]) -> list[Hold]:
     """Find the open holds of these causes. Locks nothing; no index helps it but the open ones'."""
     rows = await tx.rows(
         """
-        SELECT id, account_id, amount_minor, open_minor, state, cause_id, created_at, expires_at
+        SELECT id, account_id, amount_minor, open_minor, state, cause_id, created_at, expires_at,
+            above_minor
         FROM ledger.hold WHERE state = 'open' AND cause_id = ANY($1::uuid[]) ORDER BY id
         """,
         cause_ids,
@@ -209,9 +211,9 @@ async def insert_holds(tx: Tx, holds: Sequence[Hold]) -> None:
     await tx.run(
         """
         INSERT INTO ledger.hold (id, account_id, amount_minor, open_minor, state, cause_id,
-            created_at, expires_at)
+            created_at, expires_at, above_minor)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[],
-            $6::uuid[], $7::timestamptz[], $8::timestamptz[])
+            $6::uuid[], $7::timestamptz[], $8::timestamptz[], $9::bigint[])
         """,
         [hold.id for hold in holds],
         [hold.account_id for hold in holds],
@@ -221,6 +223,7 @@ async def insert_holds(tx: Tx, holds: Sequence[Hold]) -> None:
         [hold.cause_id for hold in holds],
         [hold.created_at for hold in holds],
         [hold.expires_at for hold in holds],
+        [hold.above_minor for hold in holds],
     )
 
 
@@ -229,15 +232,17 @@ async def update_holds(tx: Tx, holds: Sequence[Hold]) -> None:
     await tx.run(
         """
         UPDATE ledger.hold AS h
-        SET amount_minor = d.amount_minor, open_minor = d.open_minor, state = d.state
-        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])
-            AS d (id, amount_minor, open_minor, state)
+        SET amount_minor = d.amount_minor, open_minor = d.open_minor, state = d.state,
+            above_minor = d.above_minor
+        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
+            AS d (id, amount_minor, open_minor, state, above_minor)
         WHERE h.id = d.id
         """,
         [hold.id for hold in holds],
         [hold.amount_minor for hold in holds],
         [hold.open_minor for hold in holds],
         [hold.state for hold in holds],
+        [hold.above_minor for hold in holds],
     )
 
 
@@ -293,7 +298,7 @@ async def check_held(tx: Tx) -> list[UUID]:
 
 
 async def check_overdrawn(tx: Tx) -> list[UUID]:
-    """Name the customer accounts that lack more than was cleared above what was there."""
+    """Name the customer accounts that lack more than went above what was there."""
     rows = await tx.rows(
         """
         SELECT balance.account_id
@@ -302,6 +307,9 @@ async def check_overdrawn(tx: Tx) -> list[UUID]:
             AND balance.held_minor - balance.posted_minor > (
                 SELECT coalesce(sum(above_minor), 0) FROM ledger.transfer
                 WHERE debit_account_id = balance.account_id
+            ) + (
+                SELECT coalesce(sum(above_minor), 0) FROM ledger.hold
+                WHERE account_id = balance.account_id AND above_minor > 0
             )
         """
     )

@@ -24,6 +24,7 @@ from bayon.cards import (
     Merchant,
     Move,
     Present,
+    Proof,
     Reverse,
     Transaction,
 )
@@ -291,10 +292,11 @@ class CardDoor:
             issuer_id=_issuer(call),
             card_id=_id(text(call.values, "card_id")),
             amount_minor=_whole(call.values, "amount", AMOUNTS),
-            currency=_currency(call.values),
+            currency=_currency(call.values).value,
+            posts=call.values["type"] == "cash_withdrawal",
             kind="cash_withdrawal" if call.values["type"] == "cash_withdrawal" else "purchase",
             merchant=_merchant(call.values["merchant"]),
-            pin=None if pin is None else self.desk.vault.read_pin(Secret(pin)),
+            proof=Proof(pin=None if pin is None else self.desk.vault.read_pin(Secret(pin))),
             partial_allowed=boolean(call.values, "partial_allowed", default=False),
         )
 

@@ -13,9 +13,9 @@ from bayon.cards import (
     ImportCard,
     Issuer,
     IssuerExists,
+    Moved,
     OpenCardAccount,
     Topup,
-    Transaction,
     Vault,
 )
 from bayon.db import RunAgain, Tx, keep_secret, read_secret
@@ -108,7 +108,7 @@ async def _one_of_everything(tx: Tx, issuer_id: UUID, vault: Vault, *, now: date
         funding_source="Demo funds",
     )
     (funded,) = await cards.move(tx, [topup], vault=vault, now=now)
-    assert isinstance(funded, Transaction), funded
+    assert isinstance(funded, Moved), funded
 
 
 async def _cardholder(tx: Tx, issuer_id: UUID, *, now: datetime) -> Cardholder:

@@ -1,0 +1,73 @@
+"""Advise: what was decided in our stead, and is told afterwards. It cannot be declined. Pure."""
+
+from dataclasses import dataclass, replace
+
+from bayon import ledger
+from bayon.cards.authorize import Authorize, asked_for, declined, hold
+from bayon.cards.billing import Rates, billed
+from bayon.cards.change import with_amount
+from bayon.cards.model import BadAttributes, Decline, Transaction
+from bayon.cards.original import Original
+from bayon.cards.till import Seat
+from bayon.errors import BayonError
+from bayon.ledger import Book
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advise:
+    """Hold what was approved in our stead; for an authorisation that is known, instead of its own.
+
+    `approved` is false where it was declined in our stead: that is recorded, and no more.
+    """
+
+    request: Authorize
+    original: Original
+    approved: bool = True
+
+
+def advise(book: Book, seat: Seat, command: Advise, *, rates: Rates) -> Transaction | BayonError:
+    """Hold whatever is there, and whatever state the card is in.
+
+    Errors: `BadAttributes` (no exchange rate; an amount out of range).
+    """
+    request = command.request
+    billing_minor = billed(request, seat.currency, rates, hold=True)
+    if billing_minor is None:
+        return BadAttributes.at("/currency", "has no exchange rate")
+    asked = asked_for(seat, request, billing_minor, rates, now=book.now)
+    if not command.approved:
+        return declined(asked, Decline.STAND_IN_DECLINED)
+    held = hold(book, seat, asked, above=True)
+    return BadAttributes.at("/amount", "is out of range") if isinstance(held, Decline) else held
+
+
+def replace_amount(
+    book: Book, seat: Seat, pending: Transaction, command: Advise, *, rates: Rates
+) -> Transaction | BayonError:
+    """Hold what the advice says instead of what was held. Errors: `BadAttributes`, as `advise`."""
+    assert pending.hold_id is not None
+    request = command.request
+    billing_minor = billed(request, seat.currency, rates, hold=True)
+    if billing_minor is None:
+        return BadAttributes.at("/currency", "has no exchange rate")
+    if billing_minor <= 0:
+        released = book.release(hold_id=pending.hold_id)
+        assert not isinstance(released, ledger.Decline), released
+        return replace(pending, status="reversed", expires_at=None, updated_at=book.now)
+    more_minor = billing_minor - pending.billing_minor
+    changed = _raise(book, pending, more_minor)
+    if isinstance(changed, ledger.Decline):
+        return BadAttributes.at("/amount", "is out of range")
+    added_minor = request.amount_minor - pending.transaction_amount_minor
+    return with_amount(pending, added_minor, more_minor, now=book.now)
+
+
+def _raise(
+    book: Book, pending: Transaction, more_minor: int
+) -> ledger.Hold | ledger.Decline | None:
+    assert pending.hold_id is not None
+    if more_minor > 0:
+        return book.increase(hold_id=pending.hold_id, amount_minor=more_minor, above=True)
+    if more_minor < 0:
+        return book.release(hold_id=pending.hold_id, amount_minor=-more_minor)
+    return None

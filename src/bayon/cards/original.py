@@ -1,0 +1,82 @@
+"""Original: which transaction a message of the card network is about. Pure.
+
+A reversal, a completion and a clearing record name theirs by some of what it came with; a ladder
+says what is believed, the surest first.
+
+Source: ISO 8583:1987, field 90; what processors print of their matching (docs/network.md).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+from uuid import UUID
+
+from bayon.cards.model import Trace, Transaction
+
+UnmatchedKind = Literal["reversal", "advice", "completion"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Original:
+    """What a message says of the one it is about; `amount_minor` in the merchant's currency."""
+
+    message_id: UUID | None = None
+    pan_digest: bytes | None = None
+    rrn: str | None = None
+    terminal: str | None = None
+    approval_code: str | None = None
+    stan: str | None = None
+    amount_minor: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unmatched:
+    """A message that cannot be declined and is about nothing we know: kept for a person to see."""
+
+    kind: UnmatchedKind
+    original: Original
+    currency: str
+    card_id: UUID | None
+    trace: Trace | None
+
+
+_Rung = Callable[[Original, Transaction, Trace], bool]
+
+
+def match(original: Original, candidates: Iterable[Transaction]) -> Transaction | None:
+    """Find the transaction that is meant, among those of the card and those of the message.
+
+    Of several on one rung one that was not declined, and of these the newest.
+    """
+    traced = [(each, each.trace) for each in candidates if each.trace is not None]
+    for rung in _LADDER:
+        found = [each for each, trace in traced if rung(original, each, trace)]
+        if found:
+            return max(found, key=lambda t: (t.status != "declined", t.created_at, t.id))
+    return None
+
+
+def _by_message(original: Original, _: Transaction, trace: Trace) -> bool:
+    return original.message_id is not None and original.message_id == trace.message_id
+
+
+def _by_reference(original: Original, _: Transaction, trace: Trace) -> bool:
+    given = original.rrn is not None and original.terminal is not None
+    return given and (original.rrn, original.terminal) == (trace.rrn, trace.terminal)
+
+
+def _by_approval(original: Original, transaction: Transaction, trace: Trace) -> bool:
+    given = original.approval_code is not None and original.amount_minor is not None
+    return (
+        given
+        and original.approval_code == trace.approval_code
+        and original.amount_minor == transaction.transaction_amount_minor
+    )
+
+
+def _by_number(original: Original, _: Transaction, trace: Trace) -> bool:
+    given = original.rrn is not None and original.stan is not None
+    return given and (original.rrn, original.stan) == (trace.rrn, trace.stan)
+
+
+_LADDER: Final[tuple[_Rung, ...]] = (_by_message, _by_reference, _by_approval, _by_number)
