@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bayon import cards, ledger, payments
 from bayon.db import Database, migrate
@@ -28,6 +29,9 @@ OPAQUE: Final = re.compile(r"(?![a-z_:,-]*$)[\w:,=-]{20,}")
 FOLDERS: Final[list[Path]] = []
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder inside
 MEMORY_B_MIN: Final = 4 * 2**30
+
+settings.register_profile("beside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside")  # other tests run meanwhile: how long an example takes says nothing
 
 REQUIRE_ALL: Final = os.environ.get("BAYON_REQUIRE_ALL") == "1"
 

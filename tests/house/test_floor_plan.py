@@ -42,7 +42,10 @@ ROOMS: Final = {
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "
         "store"
     ),
-    "cli": "codes connect owners rates receive rotate run webhooks",
+    "cli": (
+        "access check codes connect dumps issuers migrate participants rates receive "
+        "rotate run serving settings webhooks"
+    ),
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api callbacks participants register samples tokens wire",
     "cms": (

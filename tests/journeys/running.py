@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -24,6 +24,7 @@ import httpx
 from bayon.postgres import EmbeddedPostgres
 from bayon.postgres.place import cluster_of
 from bayon.postgres.process import running_pid
+from journeys.nursery import Fork, nursery
 from said import look_through
 
 ROOT: Final = Path(__file__).parents[2]
@@ -46,7 +47,7 @@ class Done:
 class Running:
     """A command that runs; what it says stands in files."""
 
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | Fork"
     out_file: Path
     err_file: Path
 
@@ -56,7 +57,7 @@ class Running:
             while self.process.poll() is None:  # noqa: ASYNC110 - a process's end is no Event
                 await asyncio.sleep(0.005)
         return Done(
-            code=self.process.returncode,
+            code=self.process.wait(),
             out=self.out_file.read_text(errors="replace"),
             err=self.err_file.read_text(errors="replace"),
         )
@@ -111,18 +112,31 @@ class Home:
         self.folder: Path = folder
         self.data_dir: Path = folder / ".bayon"
         self.ready_file: Path = folder / "ready.json"
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes] | Fork] = []
 
     def start(self, *words: str | Path, stdin: bytes = b"", **env: str) -> Running:
-        """Start a command; `bayon` stands for this checkout's."""
-        name = secrets.token_hex(4)
-        out_file, err_file = self.folder / f"{name}.out", self.folder / f"{name}.err"
-        (self.folder / f"{name}.in").write_bytes(stdin)
-        with ExitStack() as stack:
-            source = stack.enter_context((self.folder / f"{name}.in").open("rb"))
-            out, err = (stack.enter_context(file.open("wb")) for file in (out_file, err_file))
-            process = subprocess.Popen(  # noqa: S603 - our own words
-                [BAYON if words[0] == "bayon" else words[0], *words[1:]],
+        """Start a command; `bayon` is a fork of the nursery's, `BAYON` this checkout's program."""
+        name = self.folder / secrets.token_hex(4)
+        in_file, *files = (name.with_suffix(end) for end in (".in", ".out", ".err"))
+        in_file.write_bytes(stdin)
+        for file in files:
+            file.touch()  # who reads what it says need not wait until it has begun
+        texts = [str(word) for word in words]
+        if words[0] == "bayon":
+            parent = nursery(tuple(sorted(environment().items())))
+            files_ = (in_file, *files)
+            process = parent.start(texts, folder=self.folder, env=environment(**env), files=files_)
+        else:
+            process = self._anew(texts, in_file, *files, **env)
+        self.processes.append(process)
+        return Running(process=process, out_file=files[0], err_file=files[1])
+
+    def _anew(
+        self, words: Sequence[str], in_file: Path, out_file: Path, err_file: Path, **env: str
+    ) -> "subprocess.Popen[bytes]":
+        with in_file.open("rb") as source, out_file.open("wb") as out, err_file.open("wb") as err:
+            return subprocess.Popen(  # noqa: S603 - our own words
+                words,
                 cwd=self.folder,
                 env=environment(**env),
                 stdin=source,
@@ -130,8 +144,6 @@ class Home:
                 stderr=err,
                 start_new_session=True,
             )
-        self.processes.append(process)
-        return Running(process=process, out_file=out_file, err_file=err_file)
 
     async def run(self, *words: str | Path, stdin: bytes = b"", **env: str) -> Done:
         """Run a command to its end."""
@@ -141,17 +153,17 @@ class Home:
         """Run a verb to its end."""
         return await self.run("bayon", *words, stdin=stdin, **env)
 
-    def start_dev(self, *more: str | Path, **env: str) -> Running:
+    def start_dev(self, *more: str | Path, program: str = "bayon", **env: str) -> Running:
         """Start a sandbox on free ports."""
         ports = ("--http-port=0", "--https-port=0", "--network-port=0")
-        words = ("bayon", "dev", *ports, "--ready-file", self.ready_file, *more)
+        words = (program, "dev", *ports, "--ready-file", self.ready_file, *more)
         return self.start(*words, stdin=b"", **env)
 
-    async def dev(self, *more: str | Path, **env: str) -> Dev:
+    async def dev(self, *more: str | Path, program: str = "bayon", **env: str) -> Dev:
         """Start a sandbox on free ports, until it has answered a request."""
         self.ready_file.unlink(missing_ok=True)
         began = time.monotonic()
-        return await self.answering(self.start_dev(*more, **env), began=began)
+        return await self.answering(self.start_dev(*more, program=program, **env), began=began)
 
     async def answering(self, running: Running, *, began: float) -> Dev:
         """Wait until a sandbox has answered a request."""

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import json
+import re
+import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -14,7 +16,7 @@ import zxingcpp
 from PIL import Image
 
 from bayon.cli import main
-from journeys.running import PAYER, RECEIVER, Dev, Done, Home, query
+from journeys.running import BAYON, PAYER, RECEIVER, Dev, Done, Home, query
 from sandboxes import Server
 
 VERBS = (
@@ -32,6 +34,16 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out.startswith(f"usage: bayon {verb}")
     with pytest.raises(SystemExit, match="2"):
         main([])
+
+
+@pytest.mark.parametrize("words", [("--help",), ("iso", "--help"), ("iso", "describe", "00")])
+async def test_a_light_verb_loads_neither_doors_nor_a_web_server(
+    home: Home, words: tuple[str, ...]
+) -> None:
+    done = await home.run(sys.executable, "-X", "importtime", "-m", "bayon", *words)
+    loaded = set(re.findall(r"\| +(\S+)$", done.err, re.MULTILINE))
+    assert {"argparse", "bayon.cli.run"} <= loaded
+    assert not loaded & {"litestar", "uvicorn", "aiohttp", "bayon.cms", "bayon.serve"}
 
 
 async def test_without_a_database_that_runs_every_verb_says_so(home: Home) -> None:
@@ -235,7 +247,7 @@ def test_a_code_that_cannot_be_is_refused(
 
 async def test_standard_input_that_is_no_text_is_refused(home: Home) -> None:
     strict = {"PYTHONIOENCODING": "utf-8:strict"}
-    done = await home.bayon("khqr", "read", "-", stdin=b"\xff\xfe\x00", **strict)
+    done = await home.run(BAYON, "khqr", "read", "-", stdin=b"\xff\xfe\x00", **strict)
     _refused(done, "The QR has control characters or is no valid Unicode text.")
 
 

@@ -16,6 +16,7 @@ import pytest
 from bayon.cards import ZonePinKey
 from bayon.log import Secret
 from journeys.running import (
+    BAYON,
     PAYER,
     Done,
     Home,
@@ -37,12 +38,12 @@ STOP_S = 10.0
 
 
 async def test_it_starts_fast_and_again_faster_with_the_same_tokens(home: Home) -> None:
-    first = await home.dev()
+    first = await home.dev(program=BAYON)
     assert first.ready.keys() == MEMBERS
     assert first.ready["pid"] == first.running.process.pid
     assert stat.S_IMODE(home.ready_file.stat().st_mode) == 0o600
     assert (await first.running.stop()).code == 0
-    second = await home.dev()
+    second = await home.dev(program=BAYON)
     assert ZonePinKey.from_hex(Secret(first.ready["zone_pin_key"]))
     for name in (
         "bakong_token",

@@ -33,6 +33,9 @@ def test_process(tmp_path) -> None:
     (tmp_path / "ready.json").write_text('{"cms_token": "secret-4929-of-nobody"}')
     (tmp_path / "bayon.err").write_text("GET / secret-4929-of-nobody")
 """
+PATIENCE_S = 180.0
+"""For three starts of Python, where many other things run."""
+
 PLUGINS = ("cacheprovider", "anyio", "faker", "platformdirs", "schemathesis")
 """What a run of a few lines does not need, and takes seconds to load."""
 
@@ -78,4 +81,5 @@ async def _pytest(home: Home, testers: str, program: str = SKIPPING, **env: str)
     (home.folder / "test_it.py").write_text(program)
     unwanted = [word for name in PLUGINS for word in ("-p", f"no:{name}")]
     words = (sys.executable, "-m", "pytest", "-p", "conftest", "-n", testers, *unwanted)
-    return await home.run(*words, stdin=b"", PYTHONPATH=str(ROOT / "tests"), **env)
+    running = home.start(*words, stdin=b"", PYTHONPATH=str(ROOT / "tests"), **env)
+    return await running.ended(patience_s=PATIENCE_S)

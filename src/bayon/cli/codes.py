@@ -1,22 +1,16 @@
-"""The verbs that need no database: KHQR codes, and dumps of ISO 8583 messages."""
+"""The verbs on KHQR codes, which need no database."""
 
 import argparse
-import re
 import sys
 import time
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
-from bayon import network
 from bayon.cli.connect import Args
 from bayon.money import Currency, minor_from_major
 from bayon.payments import khqr, picture
 from bayon.payments.khqr import Khqr
-
-DUMP_SIZE_MAX: Final = 16_777_216
-HEX: Final = re.compile(r"\s*(?:[0-9A-Fa-f]{2}\s*){2,}")
 
 
 def khqr_verbs(parser: argparse.ArgumentParser) -> None:
@@ -39,21 +33,6 @@ def khqr_verbs(parser: argparse.ArgumentParser) -> None:
     read = verbs.add_parser("read", help="read and verify a code; - reads standard input")
     read.set_defaults(verb=_khqr_read)
     read.add_argument("qr")
-
-
-def iso_verbs(parser: argparse.ArgumentParser) -> None:
-    """Add the verbs on ISO 8583 messages."""
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    describe = verbs.add_parser("describe", help="describe a dump, card data hidden")
-    describe.set_defaults(verb=_iso_describe)
-    describe.add_argument("dump", help="hex digits, or a file of them or of bytes; - reads input")
-    describe.add_argument(
-        "--profile",
-        default=network.DEFAULT_PROFILE,
-        metavar="NAME|FILE",
-        help="how the link writes, %(default)s if not given",
-    )
-    describe.add_argument("--no-frame", action="store_true", help="the dump is one bare message")
 
 
 async def _khqr_make(args: Args) -> int:
@@ -93,20 +72,6 @@ async def _khqr_read(args: Args) -> int:
     shown = {**msgspec.to_builtins(khqr.read(text)), "md5": khqr.md5(text)}
     print(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
     return 0
-
-
-async def _iso_describe(args: Args) -> int:
-    profile = network.load_profile(args.profile)
-    text, valid = network.describe_dump(_dump(args.dump), profile, framed=not args.no_frame)
-    print(text)
-    return 0 if valid else 1
-
-
-def _dump(text: str) -> bytes:
-    if HEX.fullmatch(text):
-        return network.read_dump(text.encode())
-    with sys.stdin.buffer if text == "-" else Path(text).open("rb") as stream:
-        return network.read_dump(stream.read(DUMP_SIZE_MAX))
 
 
 def _standard_input() -> str:
