@@ -43,8 +43,8 @@ ROOMS: Final = {
         "store"
     ),
     "cli": (
-        "access check codes connect dumps issuers migrate participants rates receive "
-        "rotate run serving settings webhooks"
+        "access acquirer check codes connect dumps issuers migrate participants rates receive "
+        "rotate run serving settings slip terminal webhooks"
     ),
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api callbacks participants register samples tokens wire",

@@ -29,6 +29,7 @@ VERBS: Final = (
     ("vault", "rotate", "vault_verbs", "the key of card numbers: rotate, new-key"),
     ("khqr", "codes", "khqr_verbs", "KHQR codes: make, read"),
     ("iso", "dumps", "iso_verbs", "ISO 8583 messages: describe"),
+    ("acquirer", "acquirer", "acquirer_verbs", "a shop's bank: purchase, reverse, load, echo"),
 )
 """Each verb: the module here that has it, the function that adds it to a parser, what it does."""
 
