@@ -60,7 +60,12 @@ class Settings:
     http_host: str = _setting("127.0.0.1", "the address HTTP and HTTPS listen on")
     http_port: int = _setting(8000, "0 picks a free one", at_least=0, at_most=65_535)
     https_port: int = _setting(8443, "0 picks a free one", at_least=0, at_most=65_535)
+    network_host: str = _setting("127.0.0.1", "the address ISO 8583 listens on")
     network_port: int = _setting(8583, "ISO 8583", at_least=0, at_most=65_535)
+    network_profile: str = _setting("ascii-binary", "a shipped dialect of ISO 8583, or a file")
+    network_links: Path | None = _setting(
+        None, "a TOML file of links to card networks, instead of one by the three above"
+    )
     public_url: str | None = _setting(
         None, "where public links stand; `serve` requires it", schemes=("https", "http")
     )

@@ -28,18 +28,19 @@ import trustme
 
 from bayon import bakong, payments, sandbox
 from bayon.app import Bayon, build
-from bayon.cards import Vault, VaultKeys
+from bayon.cards import Vault, VaultKeys, ZonePinKey
 from bayon.config import BadSettings, Settings, require
 from bayon.db import Database, Tx, is_untouched, kept_secrets, migrate, read_clock
 from bayon.errors import Unavailable
 from bayon.keys import refuse_weak_keys, vault_keys
 from bayon.listen import Server, bound, make_server, take_all_files
 from bayon.log import Secret
+from bayon.network import Host, HostLink, LinkSettings, Terms, load_links, load_profile
 from bayon.postgres import EmbeddedPostgres
 from bayon.sandbox import Demo, Keys
 
 Part = Literal["http", "network", "worker"]
-PARTS: Final[tuple[Part, ...]] = ("http", "worker")
+PARTS: Final[tuple[Part, ...]] = ("http", "network", "worker")
 
 COLLECT_AFTER: Final = (50_000, 20, 100)
 
@@ -53,6 +54,8 @@ class Addresses:
     http_url: str
     https_url: str
     tls_cert_file: str
+    network_host: str
+    network_port: int
     database_url: str
     cms_token: str
     other_cms_token: str
@@ -105,6 +108,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
     with (
         bound(settings.http_host, settings.http_port) as http,  # before PostgreSQL runs for nothing
         bound(settings.http_host, settings.https_port) as https,
+        bound(settings.network_host, settings.network_port) as network,
     ):
         async with _database(settings) as (url, db, guards):
             keys, demo = await _seed(db)
@@ -115,11 +119,14 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 jwt_key=keys.bakong_jwt_key,
                 vault_keys=keys.vault,
             )
+            links = host_links(links_of(settings), bayon.desk.vault, keys.zone_pin_key)
             ca_file, key_file = certificate(settings.data_dir / "tls")
             addresses = Addresses(
                 http_url=_url("http", settings, http),
                 https_url=_url("https", settings, https),
                 tls_cert_file=str(ca_file.resolve()),
+                network_host=settings.network_host,
+                network_port=network.getsockname()[1],
                 database_url=url,
                 cms_token=demo.cms_token,
                 other_cms_token=demo.other_cms_token,
@@ -133,7 +140,8 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 make_server(bayon, settings, http),
                 make_server(bayon, settings, https, key_file),
             ]
-            work = [bayon.rail.watch_others(), *_workers(bayon), *guards]
+            serving = Host(bayon.desk, links).serve([network])
+            work = [bayon.rail.watch_others(), serving, *_workers(bayon), *guards]
             await _run(bayon, servers, work, ready=lambda: _announce(addresses, ready_file))
 
 
@@ -144,11 +152,16 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
     assert settings.database_url is not None
     assert settings.seal_keys is not None
     assert settings.bakong_jwt_key is not None
-    refuse_weak_keys(settings)
+    links = links_of(settings) if "network" in parts else []
+    if not all(link.zone_pin_key for link in links):
+        require(settings, "zone_pin_key")
+    own = {link.name: link.zone_pin_key for link in links if link.zone_pin_key is not None}
+    refuse_weak_keys(settings, of_links=own)
     with contextlib.ExitStack() as stack:
         listeners = []
         if "http" in parts:
             listeners = [stack.enter_context(bound(settings.http_host, settings.http_port))]
+        ports = [stack.enter_context(bound(link.host, link.port)) for link in links]
         db = await Database.connect(settings.database_url.reveal(), size_max=settings.pool_size_max)
         try:
             await db.transaction(_refuse_sandbox)  # first: what is refused is left as it is
@@ -162,11 +175,52 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
             )
             work = [bayon.rail.watch_others()] if listeners else []
             work += _workers(bayon) if "worker" in parts else []
+            if links:
+                served = host_links(links, bayon.desk.vault, settings.zone_pin_key)
+                work.append(Host(bayon.desk, served).serve(ports))
             servers = [make_server(bayon, settings, listener) for listener in listeners]
             port = listeners[0].getsockname()[1] if listeners else None
             await _run(bayon, servers, work, ready=lambda: log.info("ready", port=port))
         finally:
             await db.close()
+
+
+def links_of(settings: Settings) -> list[LinkSettings]:
+    """List the links to card networks: those of the file, else one. Errors: `BadLinks`."""
+    if settings.network_links is not None and not settings.sandbox:
+        return load_links(settings.network_links, os.environ)
+    return [
+        LinkSettings(
+            name="default",
+            host=settings.network_host,
+            port=settings.network_port,
+            profile=settings.network_profile,
+        )
+    ]
+
+
+def host_links(
+    links: Sequence[LinkSettings], vault: Vault, zone_pin_key: Secret | None
+) -> list[HostLink]:
+    """Make links ready to serve: profiles loaded, keys read. Errors: `BadProfile`, `Invalid`."""
+    made: list[HostLink] = []
+    for link in links:
+        key = link.zone_pin_key or zone_pin_key
+        terms = Terms(
+            link=link.name,
+            profile=load_profile(link.profile),
+            vault=vault,
+            zone_pin_key=None if key is None else ZonePinKey.from_hex(key),
+        )
+        made.append(
+            HostLink(
+                terms=terms,
+                allow=link.allow,
+                connections_max=link.connections_max,
+                in_flight_max=link.in_flight_max,
+            )
+        )
+    return made
 
 
 def _workers(bayon: Bayon) -> list[Coroutine[Any, Any, None]]:

@@ -6,20 +6,13 @@ from uuid import UUID
 
 from bayon import ledger
 from bayon.cards.model import Fee, Transaction
+from bayon.cards.rates import Rate, billing_for_clearing, billing_for_hold
 from bayon.cards.till import Seat
 from bayon.ledger import Book
 from bayon.money import Currency
 
 SURCHARGE: Final = "acquirer_surcharge"
 """What the acquirer takes on top (field 28): it goes the way of the amount, not to our fees."""
-
-
-class Rate(Protocol):
-    """What leads from one currency to another."""
-
-    def bill(self, amount_minor: int, *, hold: bool) -> int | None:
-        """Convert minor units to minor units; None where that is out of range."""
-        ...
 
 
 Rates = Mapping[tuple[str, str], Rate]
@@ -56,7 +49,9 @@ def billed(amounts: Amounts, currency: Currency, rates: Rates, *, hold: bool) ->
     if amounts.currency == currency:
         return amounts.amount_minor
     rate = rates.get((amounts.currency, currency.value))
-    return None if rate is None else rate.bill(amounts.amount_minor, hold=hold)
+    if rate is None:
+        return None
+    return (billing_for_hold if hold else billing_for_clearing)(amounts.amount_minor, rate)
 
 
 def share(transaction: Transaction, merchant_minor: int) -> int:

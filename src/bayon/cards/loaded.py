@@ -1,6 +1,6 @@
 """Loaded: what a batch that moves money on cards' accounts decides on, and what changes on the way.
 
-Loading locks transactions, cards, holds and balances, each by id, in at most one statement each;
+Loading locks transactions, cards, what was used, holds and balances, each by id, in at most one statement each;
 what messages of the network are about is looked up first, without a lock, and judged once it is.
 """
 
@@ -10,13 +10,14 @@ from datetime import datetime
 from uuid import UUID
 
 from bayon import ledger
-from bayon.cards import trace_store
+from bayon.cards import controls_store, rate_store, trace_store
 from bayon.cards import transaction_store as store
 from bayon.cards.advise import Advise
 from bayon.cards.authorize import Authorize, Inquire
 from bayon.cards.billing import Rates
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.clearing import Clear, Present
+from bayon.cards.controls import Place, Usage, places
 from bayon.cards.model import Card, Moved, Transaction
 from bayon.cards.original import Original, Unmatched, match
 from bayon.cards.tell import Told, tell
@@ -38,6 +39,7 @@ class Loaded:
     book: Book
     vault: Vault
     rates: Rates
+    usage: Usage
     by_card: dict[UUID, Seat]
     by_digest: Mapping[bytes, UUID]
     by_account: dict[UUID, Seat]
@@ -61,15 +63,22 @@ class Loaded:
         seat = None if named.card_id is None else self.by_card.get(named.card_id)
         return seat if seat is not None and seat.issuer_id == named.issuer_id else None
 
-    def find(self, original: Original) -> tuple[Seat, Transaction] | None:
-        """Find what a message is about: among what was there, and what this batch has made."""
+    def find(
+        self, original: Original, *, adjustment: Adjustment | None = None
+    ) -> tuple[Seat, Transaction] | None:
+        """Find what a message is about: among what was there, and what this batch has made.
+
+        `adjustment`: only what moves money in this direction.
+        """
         ids = [*self.candidates.get(original, ())]
         if original.message_id and (made := self.made_by_message.get(original.message_id)):
             ids.append(made)
         card_id = self.by_digest.get(original.pan_digest or b"")
         if card_id is not None:
             ids += self.made_by_card.get(card_id, ())
-        found = match(original, [self.transactions[i][1] for i in ids if i in self.transactions])
+        there = [self.transactions[i][1] for i in ids if i in self.transactions]
+        meant = [t for t in there if adjustment in {None, t.balance_adjustment_type}]
+        found = match(original, meant)
         return None if found is None else self.transactions[found.id]
 
     def card_is(self, card: Card, seat: Seat) -> Seat:
@@ -80,8 +89,10 @@ class Loaded:
         self.by_card[card.id] = seat.with_card(card)
         return self.by_card[card.id]
 
-    def make(self, seat: Seat, transaction: Transaction) -> Moved:
-        """Note a new transaction, declined or not."""
+    def make(self, seat: Seat, transaction: Transaction, *, counts: bool = True) -> Moved:
+        """Note a new transaction, declined or not; it counts, but for the part of another."""
+        if counts:
+            self.usage.count(transaction)
         self.made[transaction.id] = transaction
         self.transactions[transaction.id] = (seat, transaction)
         if transaction.trace is not None and transaction.card_id is not None:
@@ -94,8 +105,13 @@ class Loaded:
         )
         return self.moved(seat, transaction)
 
-    def change(self, seat: Seat, transaction: Transaction) -> Moved:
-        """Note how a locked transaction is now: the next command of the batch sees it so."""
+    def change(self, seat: Seat, transaction: Transaction, *, counts: bool = True) -> Moved:
+        """Note how a locked transaction is now: the next command of the batch sees it so.
+
+        Clearing changes a transaction, and what was used with it stays used.
+        """
+        if counts:
+            self.usage.count(transaction, self.transactions[transaction.id][1])
         where = self.made if transaction.id in self.made else self.changed
         where[transaction.id] = transaction
         self.transactions[transaction.id] = (seat, transaction)
@@ -108,6 +124,7 @@ class Loaded:
             transaction=transaction,
             decline=transaction.decline_reason if transaction else None,
             balance=self.book.lines[seat.till.ledger_account_id].balance,
+            currency=seat.currency,
             effect=effect,
         )
 
@@ -130,6 +147,9 @@ async def load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime)
     )
     by_account = await store.find_seats(tx, account_ids) if account_ids else {}
     seats = [*by_card.values(), *by_account.values(), *(seat for seat, _ in transactions.values())]
+    foreign = _foreign(commands, seats)
+    used = _used(by_card, transactions, now=now)
+    usage = Usage(rows=await controls_store.lock_used(tx, used)) if used else Usage()
     book = await ledger.load(
         tx,
         now=now,
@@ -139,7 +159,8 @@ async def load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime)
     return Loaded(
         book=book,
         vault=vault,
-        rates={},
+        rates=await rate_store.find_rates(tx, foreign, now=now) if foreign else {},
+        usage=usage,
         by_card=by_card,
         by_digest=by_digest,
         by_account=by_account,
@@ -153,6 +174,9 @@ async def save(tx: Tx, loaded: Loaded, *, now: datetime) -> None:
     await ledger.save(tx, loaded.book)
     if loaded.cards:
         await store.count_tries(tx, [loaded.cards[card_id] for card_id in sorted(loaded.cards)])
+    if loaded.usage.changed:
+        used = [(place, loaded.usage.rows[place]) for place in loaded.usage.changed]
+        await controls_store.save_used(tx, used)
     if loaded.changed:
         changed = [loaded.changed[transaction_id] for transaction_id in sorted(loaded.changed)]
         await store.update_transactions(tx, changed)
@@ -185,6 +209,31 @@ def digest_of(command: Move) -> bytes | None:
             return command.original.pan_digest if command.original else None
         case Clear() | Expire() | Topup():
             return None
+
+
+def _foreign(commands: Sequence[Move], seats: Sequence[Seat]) -> list[tuple[str, str]]:
+    """List the pairs of currencies that may have to be converted."""
+    asked = [c.request if isinstance(c, Advise) else c for c in commands]
+    currencies = {c.currency for c in asked if isinstance(c, Authorize | Present)}
+    ours = {seat.currency.value for seat in seats}
+    return sorted((theirs, our) for theirs in currencies for our in ours if theirs != our)
+
+
+def _used(
+    by_card: Mapping[UUID, Seat],
+    transactions: Mapping[UUID, tuple[Seat, Transaction]],
+    *,
+    now: datetime,
+) -> set[Place]:
+    """Tell what has to be counted: of what has a limit a day, today and the days of what changes."""
+    seats = [(seat, card_id, now) for card_id, seat in by_card.items()]
+    seats += [(seat, t.card_id, t.created_at) for seat, t in transactions.values()]
+    return {
+        place
+        for seat, card_id, at in seats
+        if (found := [owner_id for owner_id, each in seat.controlled(card_id) if each.a_day])
+        for place in places(found, at)
+    }
 
 
 def _card_ids(

@@ -304,10 +304,13 @@ class Moved:
     """What a command has come to: the transaction as it is now, and what is on the account.
 
     Without a transaction nothing was written of one: an inquiry, or a message about one that is
-    not known. `effect` tells whether anything has moved by this command.
+    not known. `effect` tells whether anything has moved by this command, `matched` whether what
+    was cleared ended, or is told of by, a transaction that was there.
     """
 
     transaction: Transaction | None
     decline: Decline | None = None
     balance: Balance | None = None
+    currency: Currency | None = None
     effect: bool = True
+    matched: bool = False

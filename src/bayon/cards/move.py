@@ -1,11 +1,12 @@
 """Move: the one batch that moves money on cards' accounts, whatever the command.
 
-`load` locks transactions, cards, holds and balances, each by id; `decide` is pure, command by
+`load` locks transactions, cards, what was used of limits, holds and balances, each by id; `decide` is pure, command by
 command, on what was loaded; `save` writes balances, transactions and events, one statement each.
 A decline is recorded and moves nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bayon.cards.advise import Advise, advise, replace_amount
@@ -38,8 +39,8 @@ async def move(
 ) -> list[Moved | BayonError]:
     """Do whatever moves money on cards' accounts, each command once, in order.
 
-    Locks transactions, then cards, then holds, then balances, each by id. Writes them, the
-    transactions and an event of each. Errors: `CardNotFound`, `CardAccountNotFound` and
+    Locks transactions, then cards, then what was used of a limit a day, then holds, then balances,
+    each by id. Writes them, the transactions and an event of each. Errors: `CardNotFound`, `CardAccountNotFound` and
     `TransactionNotFound` where there is none of this issuer; `NotPending`, `BadAttributes`. What
     the network tells and cannot be declined is kept as unmatched instead. Declines: as `authorize`.
     """
@@ -78,7 +79,12 @@ def _of_card(loaded: Loaded, command: OfCard) -> Moved | BayonError:
 
 def _authorize(loaded: Loaded, seat: Seat, command: Authorize) -> Moved:
     card, transaction = authorize(
-        loaded.book, seat, command, vault=loaded.vault, rates=loaded.rates
+        loaded.book,
+        seat,
+        command,
+        vault=loaded.vault,
+        rates=loaded.rates,
+        usage=loaded.usage,
     )
     return loaded.make(loaded.card_is(card, seat), transaction)
 
@@ -87,7 +93,9 @@ def _inquire(loaded: Loaded, seat: Seat, command: Inquire) -> Moved:
     card, decline = inquire(seat, command, vault=loaded.vault, now=loaded.book.now)
     counted = loaded.card_is(card, seat) is not seat
     balance = loaded.book.lines[seat.till.ledger_account_id].balance
-    return Moved(transaction=None, decline=decline, balance=balance, effect=counted)
+    return Moved(
+        transaction=None, decline=decline, balance=balance, currency=seat.currency, effect=counted
+    )
 
 
 def _advise(loaded: Loaded, seat: Seat | None, command: Advise) -> Moved | BayonError:
@@ -117,16 +125,26 @@ def _present(loaded: Loaded, seat: Seat | None, command: Present) -> Moved | Bay
         if original is None:
             return CardNotFound()
         return _unmatched(loaded, "completion", original, command.currency, command)
-    found = loaded.find(original) if original is not None else None
-    if found is not None and command.adjustment == "debit":
-        its_seat, transaction = found
-        if transaction.status in {"pending", "expired"}:
-            return _complete(loaded, its_seat, transaction, command)
-        settled = transaction.status == "settled"
-        if settled and transaction.transaction_amount_minor == command.amount_minor:
-            return loaded.moved(its_seat, transaction, effect=False)
+    if original is not None and (command.adjustment == "debit" or command.reconciles):
+        found = loaded.find(original, adjustment=command.adjustment)
+        done = None if found is None else _end(loaded, *found, command)
+        if done is not None:
+            return replace(done, matched=True) if isinstance(done, Moved) else done
     presented = present(loaded.book, seat, command, rates=loaded.rates)
     return presented if isinstance(presented, BayonError) else loaded.make(seat, presented)
+
+
+def _end(
+    loaded: Loaded, seat: Seat, transaction: Transaction, command: Present
+) -> Moved | BayonError | None:
+    """Clear what a presentment is about, if it waits; None where that ended in another way."""
+    if transaction.status in {"pending", "expired"}:
+        return _complete(loaded, seat, transaction, command)
+    same = transaction.transaction_amount_minor == command.amount_minor
+    at_once = command.reconciles and transaction.hold_id is None
+    if transaction.status == "settled" and (same or at_once):
+        return loaded.moved(seat, transaction, effect=False)
+    return None
 
 
 def _complete(
@@ -201,8 +219,8 @@ def _clear(loaded: Loaded, seat: Seat, pending: Transaction, command: Clear) -> 
     cleared = clear(loaded.book, seat, pending, command)
     if isinstance(cleared, BayonError):
         return cleared
-    changed = loaded.change(seat, cleared[0])
-    made = [loaded.make(seat, part) for part in cleared[1:]]
+    changed = loaded.change(seat, cleared[0], counts=False)
+    made = [loaded.make(seat, part, counts=False) for part in cleared[1:]]
     return made[-1] if made else changed
 
 
@@ -210,7 +228,7 @@ def _increment(
     loaded: Loaded, seat: Seat, pending: Transaction, command: Increment
 ) -> Moved | BayonError:
     card_seat = seat if pending.card_id is None else loaded.by_card[pending.card_id]
-    incremented = increment(loaded.book, card_seat, pending, command)
+    incremented = increment(loaded.book, card_seat, pending, command, usage=loaded.usage)
     if isinstance(incremented, BayonError):
         return incremented
     transaction, approved = incremented

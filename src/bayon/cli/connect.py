@@ -44,6 +44,7 @@ def settings_of(args: Args, *, sandbox: bool = False) -> Settings:
         http_port=getattr(args, "http_port", None),
         https_port=getattr(args, "https_port", None),
         network_port=getattr(args, "network_port", None),
+        network_profile=getattr(args, "network_profile", None),
     )
     log.configure(json=settings.log_format == "json", level=settings.log_level)
     return settings

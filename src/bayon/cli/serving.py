@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from bayon.cli.connect import Args, add_verb, settings_of
-from bayon.config import BadSettings
 from bayon.serve import PARTS, run_dev, run_serve
 
 
@@ -15,8 +14,8 @@ def dev_verb(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}-port", type=int, metavar="N", help="0 picks a free one")
     parser.add_argument(
         "--network-profile",
-        choices=("ascii-binary", "ascii-hex", "bcd", "ebcdic"),
-        help="ISO 8583 dialect (taken, unused until the card network host is here)",
+        metavar="NAME|FILE",
+        help="ISO 8583 dialect: ascii-binary, ascii-hex, bcd, ebcdic, or a file of your own",
     )
     parser.add_argument("--ready-file", type=Path, help="written as JSON when all answers")
 
@@ -34,7 +33,5 @@ async def _dev(args: Args) -> int:
 
 
 async def _serve(args: Args) -> int:
-    if args.only == "network":
-        raise BadSettings("There is no card network host in this version yet.")
     await run_serve(settings_of(args), parts=(args.only,) if args.only else PARTS)
     return 0

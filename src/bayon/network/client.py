@@ -41,7 +41,7 @@ def key_of(message: Message) -> Key:
     return Key(message.mti[1], fields.get(7, ""), fields.get(11, ""), fields.get(32, ""))
 
 
-class Link(asyncio.Protocol):
+class Caller(asyncio.Protocol):
     """One connection to an issuer's host."""
 
     def __init__(self, profile: Profile) -> None:
@@ -53,15 +53,15 @@ class Link(asyncio.Protocol):
         self._lost: str = ""
 
     @classmethod
-    async def open(cls, host: str, port: int, profile: Profile, *, timeout_s: float) -> "Link":
+    async def open(cls, host: str, port: int, profile: Profile, *, timeout_s: float) -> "Caller":
         """Connect. Errors: `NoAnswer`."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
-                _, link = await loop.create_connection(lambda: cls(profile), host, port)
+                _, caller = await loop.create_connection(lambda: cls(profile), host, port)
         except (OSError, TimeoutError) as error:
             raise NoAnswer(f"Nobody answers at {host}:{port}.") from error
-        return link
+        return caller
 
     async def ask(self, message: Message, *, timeout_s: float) -> Message:
         """Send a message and wait for its answer.

@@ -33,9 +33,12 @@ SHIPPED: Final = ("ascii-binary", "ascii-hex", "bcd", "ebcdic")
 DEFAULT_PROFILE: Final = "ascii-binary"
 VERSION: Final = "1987"
 
-MANDATORY: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
-    ("0100", "0200"), ("2|35", "3", "4", "11", "49")
-)
+_ASKED: Final = ("2|35", "3", "4", "11", "49")
+_REVERSED: Final = ("2|35|90", "4", "11")
+MANDATORY: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("0100", "0120", "0200", "0220"), _ASKED),
+    **dict.fromkeys(("0400", "0420"), _REVERSED),
+}
 """What must be in a message, repeats of it included; `2|35` is one of the two."""
 
 INQUIRY: Final = ("31",)
@@ -119,6 +122,9 @@ class Profile:
     """MTI of a request → groups of fields, of each of which one must be there."""
 
     inquiry: tuple[str, ...]
+    surcharge_on_top: bool
+    """Whether field 28 comes on top of field 4, or stands in it already."""
+
     response_codes: Mapping[str, str]
 
     def required(self, mti: str) -> tuple[tuple[int, ...], ...]:
@@ -231,6 +237,7 @@ def _profile(table: _Table, name: str) -> Profile:
         wires=wires,
         mandatory=_mandatory(table.table("mandatory")),
         inquiry=table.texts("inquiry", INQUIRY, _PROCESSING),
+        surcharge_on_top=table.flag("surcharge_on_top"),
         response_codes=_response_codes(table.table("response_codes"), wires[39].kind),
     )
     table.close()

@@ -1,0 +1,302 @@
+"""The host: the issuer's end of its links to a card network, over TCP.
+
+A connection is a protocol without a task: frames in, each decoded once and put into the batch that
+forms; answers out as their batches commit, those of one turn of the loop in one write. Whatever
+comes in, the worst is an answer 30, a dropped frame or a closed connection, and no other link
+notices.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final, Literal, NamedTuple, cast
+
+import structlog
+
+from bayon.batch import Reply
+from bayon.cards import BadPan, Desk, Moved
+from bayon.errors import BayonError, Unavailable
+from bayon.network.frame import Frame, Framer, turned, wrap
+from bayon.network.iso8583 import BadMessage, Message, decode, encode
+from bayon.network.messages import (
+    SIGN_OFF,
+    SIGN_ON,
+    Terms,
+    answer,
+    is_request,
+    read,
+    refusal,
+)
+
+CONNECTIONS_MAX: Final = 256
+IN_FLIGHT_MAX: Final = 1_000
+READ_S: Final = 30.0
+"""How long a frame that has begun may take to be whole."""
+
+ANSWER_S: Final = 1.0
+"""How long an answer may take; then it is 91, and what has not begun is taken back."""
+
+SWEEP_S: Final = 0.05
+
+log = structlog.get_logger()
+
+
+@dataclass(kw_only=True, eq=False)
+class Link:
+    """One link as it is configured, and how it stands. Its name is part of messages' identity."""
+
+    terms: Terms
+    allow: Sequence[IPv4Network | IPv6Network] = ()
+    """Whom it is for; everybody, if nobody is named."""
+
+    connections_max: int = CONNECTIONS_MAX
+    in_flight_max: int = IN_FLIGHT_MAX
+    signed_on: bool = True
+    in_flight: int = 0
+    connections: set["Connection"] = field(default_factory=set["Connection"])
+
+    def allows(self, host: str) -> bool:
+        """Tell whether this link is for a peer."""
+        return not self.allow or any(ip_address(host) in network for network in self.allow)
+
+
+class _Waiting(NamedTuple):
+    until: float
+    future: asyncio.Future[Reply[Moved]]
+
+
+class Host:
+    """All links of a process, on one desk."""
+
+    def __init__(self, desk: Desk, links: Sequence[Link], *, answer_s: float = ANSWER_S) -> None:
+        self.desk: Desk = desk
+        self.links: Sequence[Link] = links
+        self.answer_s: float = answer_s
+        self.answered: dict[tuple[str, str, str], int] = {}
+        """How many answers there were, by link, MTI and code."""
+
+        self._waiting: deque[_Waiting] = deque()
+
+    async def serve(self, listeners: Sequence[socket.socket]) -> None:
+        """Serve each link on its socket until cancelled; whoever waits then is answered first."""
+        loop = asyncio.get_running_loop()
+        servers = [
+            await loop.create_server(partial(Connection, self, link), sock=listener)
+            for link, listener in zip(self.links, listeners, strict=True)
+        ]
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self._sweep(loop.time())
+        finally:
+            for server in servers:
+                server.close()
+            await self._stop()
+
+    def wait_for(self, future: asyncio.Future[Reply[Moved]]) -> None:
+        """Let an answer take its time, and no longer."""
+        now = asyncio.get_running_loop().time()
+        self._waiting.append(_Waiting(now + self.answer_s, future))
+
+    def count(self, link: Link, said: Message) -> None:
+        """Count an answer."""
+        key = (link.terms.link, said.mti, said.fields.get(39, ""))
+        self.answered[key] = self.answered.get(key, 0) + 1
+
+    async def _stop(self) -> None:
+        """Answer what is in flight, for as long as an answer may take, and hang up."""
+        for link in self.links:
+            for connection in link.connections:
+                connection.pause()
+        while self._waiting and any(not each.future.done() for each in self._waiting):
+            self._sweep(asyncio.get_running_loop().time())
+            await asyncio.sleep(SWEEP_S)
+        await asyncio.sleep(0)
+        for link in self.links:
+            for connection in list(link.connections):
+                connection.close()
+
+    def _sweep(self, now: float) -> None:
+        waiting = self._waiting
+        while waiting and (waiting[0].future.done() or waiting[0].until <= now):
+            waiting.popleft().future.cancel()
+        for link in self.links:
+            for connection in list(link.connections):
+                connection.look(now)
+
+
+class Connection(asyncio.Protocol):
+    """One peer on one link."""
+
+    def __init__(self, host: Host, link: Link) -> None:
+        self._host: Host = host
+        self._link: Link = link
+        self._framer: Framer = Framer(link.terms.profile.framing)
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._begun_at: float | None = None
+        self._paused: set[Literal["cap", "peer", "end"]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let a peer in, if the link is for it and has room."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = str(transport.get_extra_info("peername", ("",))[0])
+        allowed = self._link.allows(peer)
+        if not allowed or len(self._link.connections) >= self._link.connections_max:
+            log.warning("network.refused", link=self._link.terms.link, allowed=allowed)
+            self._transport.abort()
+            return
+        self._link.connections.add(self)
+        log.info("network.connected", link=self._link.terms.link)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as the protocol is called
+        """Forget the peer; what it asked for is decided all the same, and kept for its repeat."""
+        if self in self._link.connections:
+            self._link.connections.discard(self)
+            log.info("network.disconnected", link=self._link.terms.link)
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if self not in self._link.connections:
+            return
+        for frame in self._framer.feed(data):
+            self._take(frame)
+        if self._framer.error is not None:
+            log.warning("network.bad_frame", link=self._link.terms.link)
+            self.close()
+            return
+        now = asyncio.get_running_loop().time()
+        self._begun_at = (self._begun_at or now) if self._framer.waiting else None
+
+    def pause_writing(self) -> None:
+        """Read no more from a peer that does not read."""
+        self._pause("peer")
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        self._resume("peer")
+
+    def look(self, now: float) -> None:
+        """Hang up on a frame that is never whole; read on where there is room again."""
+        if self._begun_at is not None and now - self._begun_at > READ_S:
+            log.warning("network.half_frame", link=self._link.terms.link)
+            self.close()
+        elif self._link.in_flight < self._link.in_flight_max:
+            self._resume("cap")
+
+    def pause(self) -> None:
+        """Read nothing any more."""
+        self._pause("end")
+
+    def close(self) -> None:
+        """Hang up, once what is to be said is said."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _take(self, frame: Frame) -> None:
+        terms = self._link.terms
+        try:
+            message = decode(frame.body, terms.profile)
+        except BadMessage as error:
+            self._malformed(frame, error)
+            return
+        if not is_request(message.mti):
+            log.warning("network.no_request", link=terms.link, mti=message.mti)
+            return
+        if not self._link.signed_on and _needs_sign_on(message):
+            self._say(frame, answer(message, terms, "unavailable"))
+            return
+        try:
+            asked = read(message, terms)
+        except (BadMessage, BadPan) as error:
+            self._say(frame, refusal(message, terms, error))
+            return
+        if isinstance(asked, Message):
+            self._sign(message)
+            self._say(frame, asked)
+            return
+        future = self._host.desk.put(asked)
+        self._link.in_flight += 1
+        self._host.wait_for(future)
+        future.add_done_callback(partial(self._settled, frame, message))
+        if self._link.in_flight >= self._link.in_flight_max:
+            self._pause("cap")
+
+    def _settled(
+        self, frame: Frame, message: Message, future: asyncio.Future[Reply[Moved]]
+    ) -> None:
+        link = self._link
+        link.in_flight -= 1
+        if self._paused and link.in_flight <= link.in_flight_max // 2:
+            self._resume("cap")
+        error = Unavailable() if future.cancelled() else future.exception()
+        if error is None:
+            self._send(frame, future.result().answer)
+            outcome = future.result().outcome
+            self._count(message, outcome)
+        else:
+            if not isinstance(error, BayonError):
+                log.error("network.failed", link=link.terms.link, error=type(error).__name__)
+            self._say(frame, refusal(message, link.terms, error))
+
+    def _count(self, message: Message, outcome: Moved | None) -> None:
+        decline = "repeat" if outcome is None else str(outcome.decline or "")
+        key = (self._link.terms.link, message.mti, decline)
+        self._host.answered[key] = self._host.answered.get(key, 0) + 1
+
+    def _malformed(self, frame: Frame, error: BadMessage) -> None:
+        log.warning("network.malformed", link=self._link.terms.link, field=error.field)
+        partly = error.partial
+        if partly is not None and is_request(partly.mti):
+            self._say(frame, refusal(partly, self._link.terms, error))
+
+    def _sign(self, message: Message) -> None:
+        wanted = message.fields.get(70) if message.mti[1] == "8" else None
+        if wanted in {SIGN_ON, SIGN_OFF}:
+            self._link.signed_on = wanted == SIGN_ON
+            log.info("network.signed", link=self._link.terms.link, on=self._link.signed_on)
+
+    def _say(self, frame: Frame, said: Message) -> None:
+        self._host.count(self._link, said)
+        try:
+            body = encode(said, self._link.terms.profile)
+        except BadMessage as error:
+            # What could be read of a broken message need not fit into an answer.
+            log.warning("network.unsayable", link=self._link.terms.link, field=error.field)
+            return
+        self._send(frame, body)
+
+    def _send(self, frame: Frame, body: bytes) -> None:
+        if self._transport is None:
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        tpdu = turned(frame.tpdu)
+        self._out.append(wrap(Frame(body, tpdu), self._link.terms.profile.framing))
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if out and self._transport is not None:
+            self._transport.write(b"".join(out))
+
+    def _pause(self, why: Literal["cap", "peer", "end"]) -> None:
+        if not self._paused and self._transport is not None:
+            self._transport.pause_reading()
+        self._paused.add(why)
+
+    def _resume(self, why: Literal["cap", "peer", "end"]) -> None:
+        if why in self._paused:
+            self._paused.discard(why)
+            if not self._paused and self._transport is not None:
+                self._transport.resume_reading()
+
+
+def _needs_sign_on(message: Message) -> bool:
+    """Tell a request, which waits for a yes, from what is told, and from speaking of the link."""
+    return message.mti[1] in "12" and message.mti[2] == "0"

@@ -1,0 +1,492 @@
+"""Messages: what a card network asks, as a command of the cards, and what is answered. Pure.
+
+`read` makes of a message either its answer or a request for the batch, whose answer is written
+where its outcome is known, before the commit, so that a repeat is answered byte for byte alike.
+
+Source: ISO 8583:1987; docs/network.md tells what the documents leave open.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from bayon import iso4217
+from bayon.batch import Key, KeyReused, Request
+from bayon.cards import (
+    Advise,
+    Authorize,
+    BadAttributes,
+    BadPan,
+    CardNotFound,
+    Decline,
+    Increment,
+    Inquire,
+    Merchant,
+    Move,
+    Moved,
+    NotPending,
+    Original,
+    Present,
+    Proof,
+    Reverse,
+    Trace,
+    TransactionNotFound,
+    Vault,
+    ZonePinKey,
+    category_of,
+)
+from bayon.errors import Unavailable
+from bayon.log import Secret
+from bayon.network.iso8583 import BadMessage, Message, encode
+from bayon.network.profile import Profile
+
+ECHOED: Final = (3, 4, 7, 11, 12, 13, 32, 33, 37, 41, 42, 49, 70)
+"""What an answer has of its request; a card's number is in none, since answers are kept."""
+
+SIGN_ON: Final = "001"
+SIGN_OFF: Final = "002"
+ECHO: Final = "301"
+
+PURCHASES: Final = frozenset({"00", "09", "60"})
+CASH: Final = frozenset({"01", "17"})
+CREDITS: Final = frozenset({"20", "21", "28"})
+INCREMENTAL: Final = "187"
+PARTIAL_SUPPORTED: Final = "181"
+"""Function codes in field 24, as jPOS-CMF has them."""
+
+CHIP_ENTRY: Final = frozenset({"05", "07"})
+"""Field 22, its first two digits: the chip was read, so the CVV is the chip's."""
+
+SENT: Final = 7
+"""The field that says when a message was sent."""
+
+_NAME_SIZE: Final = 25
+_CITY_SIZE: Final = 13
+_AMOUNT_SIZE: Final = 12
+
+REASONS: Final[Mapping[Decline, str]] = {
+    Decline.ISSUER_DECLINED: "declined",
+    Decline.STAND_IN_DECLINED: "declined",
+}
+"""The reasons a profile has no code of its own for."""
+
+OF_ERRORS: Final[Mapping[type[BaseException], str]] = {
+    BadMessage: "malformed",
+    BadPan: "card_unknown",
+    CardNotFound: "card_unknown",
+    TransactionNotFound: "original_unknown",
+    NotPending: "original_unknown",
+    BadAttributes: "amount_out_of_range",
+    KeyReused: "duplicate",
+    Unavailable: "unavailable",
+}
+"""What each error is called in a profile; any other has `failed`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a link reads messages with."""
+
+    link: str
+    profile: Profile
+    vault: Vault
+    zone_pin_key: ZonePinKey | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """A request with what all its readings need."""
+
+    message: Message
+    terms: Terms
+    pan: Secret | None
+    pan_digest: bytes | None
+    currency: str
+    identity: bytes | None
+
+    def text(self, number: int) -> str | None:
+        """Tell a field without the spaces that fill it up; none if it is empty."""
+        return self.message.fields.get(number, "").strip() or None
+
+    @property
+    def amount_minor(self) -> int:
+        return int(self.message.fields.get(4, "0"))
+
+    @property
+    def processing(self) -> str:
+        return self.message.fields.get(3, "00")[:2]
+
+
+def read(message: Message, terms: Terms) -> Message | Request[Move, Moved]:
+    """Read a request: its answer, or what the batch is to do.
+
+    Errors: `BadMessage` (two card numbers, a currency there is none of), `BadPan`.
+    """
+    if message.mti[2] not in _ANSWERED or message.mti[1] not in _READERS:
+        return answer(message, terms, "processing_code_unsupported")
+    if message.mti[1] == "8":
+        return _management(message, terms)
+    pan = _pan(message, terms.vault)
+    asked = _Asked(
+        message=message,
+        terms=terms,
+        pan=pan,
+        pan_digest=None if pan is None else terms.vault.pan_digest(pan),
+        currency=_currency(message, 49) or "USD",
+        identity=identity(terms.link, message),
+    )
+    command, reason = _READERS[message.mti[1]](asked)
+    if command is None:
+        return answer(message, terms, reason)
+    return Request(
+        command=command,
+        render=lambda moved: encode(_outcome(asked, moved, reason), terms.profile),
+        keys=_keys(asked),
+        voids=_voids(asked),
+    )
+
+
+def answer(message: Message, terms: Terms, reason: str, **more: str) -> Message:
+    """Answer a request with a reason of the profile; `more` are fields by `f` and number."""
+    fields = message.fields
+    said = {number: fields[number] for number in ECHOED if number in fields}
+    said |= {int(name[1:]): value for name, value in more.items()}
+    said[39] = terms.profile.response_codes[reason]
+    return Message(mti=f"{message.mti[:2]}{int(message.mti[2]) + 1}0", fields=said)
+
+
+def refusal(message: Message, terms: Terms, error: BaseException) -> Message:
+    """Answer a request that came to nothing, by the error it came to."""
+    if isinstance(error, BadMessage) and error.field is not None:
+        return answer(message, terms, "malformed", f44=f"{error.field:03d}")
+    return answer(message, terms, OF_ERRORS.get(type(error), "failed"))
+
+
+def is_request(mti: str) -> bool:
+    """Tell whether a message wants an answer."""
+    return mti[2] in _ANSWERED
+
+
+def identity(link: str, message: Message) -> bytes | None:
+    """Digest what makes a message itself and its repeats: link, MTI, fields 7, 11, 32 and 33.
+
+    None where it does not say when it was sent.
+    """
+    fields = message.fields
+    if SENT not in fields:
+        return None
+    names = (fields.get(11, ""), fields[SENT], fields.get(32, ""), fields.get(33, ""))
+    return _digest(link, f"{message.mti[:3]}0", *names[:2], *(n.lstrip("0") for n in names[2:]))
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def _keys(asked: _Asked) -> tuple[Key, ...]:
+    """Make the key by which a repeat is known, bound to what must be the same in it."""
+    fields = asked.message.fields
+    body = b"|".join(
+        [
+            asked.pan_digest or b"",
+            *(fields.get(n, "").encode() for n in (3, 4, 24, 38, 41, 42, 49, 90, 95)),
+        ]
+    )
+    body_hash = hashlib.sha256(body).digest()
+    if asked.identity is not None:
+        return (Key(digest=asked.identity, body_hash=body_hash),)
+    parts = (
+        *(fields.get(11, ""), (asked.pan_digest or b"").hex()),
+        *(fields.get(4, ""), fields.get(41, "")),
+    )
+    digest = _digest("undated", asked.terms.link, f"{asked.message.mti[:3]}0", *parts)
+    return (Key(digest=digest, body_hash=body_hash, anew=asked.message.mti[3] not in _REPEATS),)
+
+
+def _voids(asked: _Asked) -> tuple[bytes, ...]:
+    """Name what is to come to nothing, should it come later: a reversal's original."""
+    if asked.message.mti[1] != "4":
+        return ()
+    original = _named(asked)
+    return () if original is None else (original,)
+
+
+def _named(asked: _Asked) -> bytes | None:
+    """Tell the identity of the original, if field 90 names it whole."""
+    text = asked.message.fields.get(90, "")
+    mti, stan, sent = f"{text[:3]}0", text[4:10], text[10:20]
+    if not stan.strip("0") or not sent.strip("0"):
+        return None
+    institutions = (text[20:31].lstrip("0"), text[31:42].lstrip("0"))
+    return _digest(asked.terms.link, mti, stan, sent, *institutions)
+
+
+def _original(asked: _Asked) -> Original:
+    named = _named(asked)
+    return Original(
+        message_id=None if named is None else UUID(bytes=named[:16]),
+        pan_digest=asked.pan_digest,
+        rrn=asked.text(37),
+        terminal=asked.text(41),
+        approval_code=asked.text(38),
+        stan=asked.text(11),
+        amount_minor=asked.amount_minor,
+    )
+
+
+def _trace(asked: _Asked, approval_code: str | None) -> Trace:
+    return Trace(
+        message_id=None if asked.identity is None else UUID(bytes=asked.identity[:16]),
+        mti=asked.message.mti,
+        stan=asked.text(11),
+        rrn=asked.text(37),
+        approval_code=approval_code,
+        terminal=asked.text(41),
+        acquirer=asked.text(32),
+    )
+
+
+_Read = tuple[Move | None, str]
+"""A command and the reason of its success, or no command and why not."""
+
+
+def _authorization(asked: _Asked) -> _Read:
+    processing, single = asked.processing, asked.message.mti[1] == "2"
+    if asked.pan_digest is None:
+        raise BadMessage(2, "is missing")
+    if processing in asked.terms.profile.inquiry:
+        return Inquire(pan_digest=asked.pan_digest, proof=_proof(asked)), "approved"
+    if processing not in PURCHASES | CASH | CREDITS:
+        return None, "processing_code_unsupported"
+    if asked.amount_minor == 0:
+        return Inquire(pan_digest=asked.pan_digest, proof=_proof(asked)), "verified"
+    if processing in CREDITS:
+        if single:
+            return _presentment(asked, "credit", _approval_code()), "approved"
+        return Inquire(pan_digest=asked.pan_digest, proof=_proof(asked)), "approved"
+    if asked.message.fields.get(24) == INCREMENTAL and not single:
+        return _increment(asked), "approved"
+    return _request(asked, _approval_code(), posts=single), "approved"
+
+
+def _increment(asked: _Asked) -> Increment:
+    return Increment(
+        original=_original(asked),
+        amount_minor=asked.amount_minor,
+        proof=_proof(asked),
+        trace=_trace(asked, None),
+    )
+
+
+def _advice(asked: _Asked) -> _Read:
+    if asked.pan_digest is None:
+        raise BadMessage(2, "is missing")
+    approved = _was_approved(asked)
+    if asked.processing in CREDITS and approved and asked.message.mti[1] == "2":
+        return _presentment(asked, "credit", asked.text(38)), "approved"
+    if asked.amount_minor == 0 or asked.processing in {*CREDITS, *asked.terms.profile.inquiry}:
+        return None, "approved"
+    if approved and asked.message.mti[1] == "2":
+        return _presentment(asked, "debit", asked.text(38)), "approved"
+    request = _request(asked, asked.text(38), posts=False)
+    return Advise(request=request, original=_original(asked), approved=approved), "approved"
+
+
+def _reversal(asked: _Asked) -> _Read:
+    fields = asked.message.fields
+    remaining = fields.get(95, "")[:_AMOUNT_SIZE]
+    return (
+        Reverse(
+            original=_original(asked),
+            amount_minor=asked.amount_minor or None,
+            remaining_minor=int(remaining) if remaining.isdigit() else None,
+            currency=asked.currency,
+            trace=_trace(asked, None),
+        ),
+        "approved",
+    )
+
+
+def _told(asked: _Asked) -> _Read:
+    """Tell a request from an advice by the third digit."""
+    return (_advice if asked.message.mti[2] == "2" else _authorization)(asked)
+
+
+_READERS: Final[Mapping[str, Callable[[_Asked], _Read]]] = {
+    "1": _told,
+    "2": _told,
+    "4": _reversal,
+    "8": _told,
+}
+_ANSWERED: Final = frozenset("02")
+_REPEATS: Final = frozenset("13579")
+
+
+def _request(asked: _Asked, approval_code: str | None, *, posts: bool) -> Authorize:
+    fields = asked.message.fields
+    surcharge = fields.get(28, "")
+    on_top = asked.terms.profile.surcharge_on_top and surcharge[:1] == "D"
+    return Authorize(
+        pan_digest=asked.pan_digest,
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        billing=_billing(asked),
+        surcharge_minor=int(surcharge[1:]) if on_top else 0,
+        kind="cash_withdrawal" if asked.processing in CASH else "purchase",
+        merchant=_merchant(asked),
+        proof=_proof(asked),
+        partial_allowed=fields.get(24) == PARTIAL_SUPPORTED,
+        posts=posts,
+        trace=_trace(asked, approval_code),
+    )
+
+
+def _presentment(asked: _Asked, adjustment: str, approval_code: str | None) -> Present:
+    return Present(
+        pan_digest=asked.pan_digest,
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        billing=_billing(asked),
+        adjustment="credit" if adjustment == "credit" else "debit",
+        kind="cash_withdrawal" if asked.processing in CASH else "purchase",
+        merchant=_merchant(asked),
+        original=_original(asked),
+        trace=_trace(asked, approval_code),
+    )
+
+
+def _was_approved(asked: _Asked) -> bool:
+    """Tell whether an advice is of a yes: one that does not say so is."""
+    codes = asked.terms.profile.response_codes
+    yes = {codes[reason] for reason in ("approved", "partly_approved", "verified")}
+    return asked.message.fields.get(39) in {None, *yes}
+
+
+def _billing(asked: _Asked) -> tuple[str, int] | None:
+    currency = _currency(asked.message, 51)
+    amount = asked.message.fields.get(6)
+    return None if currency is None or amount is None else (currency, int(amount))
+
+
+def _currency(message: Message, number: int) -> str | None:
+    digits = message.fields.get(number)
+    if digits is None:
+        return None
+    known = iso4217.by_number(digits)
+    if known is None:
+        raise BadMessage(number, "is no currency", partial=message)
+    return known.code
+
+
+def _pan(message: Message, vault: Vault) -> Secret | None:
+    """Read the card's number, from field 2 or from track 2, which must be of the same card."""
+    given = message.secrets.get(2)
+    pan = None if given is None else vault.read_pan(given)
+    track = message.secrets.get(35)
+    if track is None:
+        return pan
+    read_track = vault.read_track_2(track)
+    if read_track is None:
+        raise BadMessage(35, "is no track", partial=message)
+    if pan is not None and vault.pan_digest(pan) != vault.pan_digest(read_track.pan):
+        raise BadMessage(35, "is of another card than field 2", partial=message)
+    return vault.read_pan(read_track.pan)
+
+
+def _proof(asked: _Asked) -> Proof:
+    """Read what shows the card was there; a PIN that cannot be read counts as a wrong one."""
+    message, vault = asked.message, asked.terms.vault
+    track = message.secrets.get(35)
+    read_track = None if track is None else vault.read_track_2(track)
+    expiry = _expiry(message.fields.get(14))
+    cvv_right = None
+    if read_track is not None:
+        expiry = (read_track.exp_year, read_track.exp_month)
+        if read_track.cvv is not None:
+            chip = message.fields.get(22, "")[:2] in CHIP_ENTRY
+            cvv_right = vault.is_cvv(read_track, chip=chip)
+    return Proof(pin=_pin(asked), expiry=expiry, cvv_right=cvv_right)
+
+
+def _pin(asked: _Asked) -> Secret | None:
+    block, pan = asked.message.secrets.get(52), asked.pan
+    if block is None or pan is None:
+        return None
+    key = asked.terms.zone_pin_key
+    pin = None if key is None else asked.terms.vault.read_pin_block(block, pan, key)
+    return Secret("") if pin is None else pin
+
+
+def _expiry(text: str | None) -> tuple[int, int] | None:
+    return None if text is None else (2000 + int(text[:2]), int(text[2:]))
+
+
+def _merchant(asked: _Asked) -> Merchant:
+    place = asked.message.fields.get(43, "")
+    mcc = asked.message.fields.get(18)
+    return Merchant(
+        name=place[:_NAME_SIZE].strip() or asked.text(42) or "",
+        city=place[_NAME_SIZE : _NAME_SIZE + _CITY_SIZE].strip(),
+        country=place[_NAME_SIZE + _CITY_SIZE :].strip().upper(),
+        category=None if mcc is None else category_of(mcc),
+        mcc=mcc,
+    )
+
+
+def _management(message: Message, terms: Terms) -> Message:
+    known = message.fields.get(70) in {SIGN_ON, SIGN_OFF, ECHO}
+    return answer(message, terms, "approved" if known else "processing_code_unsupported")
+
+
+def _outcome(asked: _Asked, moved: Moved, reason: str) -> Message:
+    """Write what the batch has come to. An advice and a reversal cannot be declined."""
+    message, terms = asked.message, asked.terms
+    more: dict[str, str] = {}
+    told = message.mti[1] == "4" or message.mti[2] == "2"
+    if moved.decline is not None and not told:
+        reason = REASONS.get(moved.decline, moved.decline.value)
+    elif moved.transaction is not None and not told:
+        granted_minor = moved.transaction.transaction_amount_minor
+        asked_minor = asked.amount_minor
+        if _asks_for_all(message) and granted_minor < asked_minor:
+            reason = "partly_approved"
+            more["f4"] = f"{granted_minor:0{_AMOUNT_SIZE}d}"
+        trace = moved.transaction.trace
+        if trace is not None and trace.approval_code:
+            more["f38"] = trace.approval_code.ljust(6)
+    elif moved.transaction is None and not told:
+        more["f38"] = _approval_code()
+    if moved.balance is not None and _wants_balances(asked, moved, reason):
+        more["f54"] = _balances(asked, moved)
+    return answer(message, terms, reason, **more)
+
+
+def _asks_for_all(message: Message) -> bool:
+    """Tell a request of an amount of its own from an increment, which answers with the whole."""
+    return message.fields.get(24) != INCREMENTAL
+
+
+def _wants_balances(asked: _Asked, moved: Moved, reason: str) -> bool:
+    if moved.decline is not None:
+        return False
+    inquiry = asked.processing in asked.terms.profile.inquiry
+    return inquiry or asked.processing in CASH or reason == "partly_approved"
+
+
+def _balances(asked: _Asked, moved: Moved) -> str:
+    """Write field 54: what is posted, and what is available, in the account's currency."""
+    assert moved.balance is not None
+    assert moved.currency is not None
+    account = asked.message.fields.get(3, "000000")[2:4]
+    amounts = (("01", moved.balance.posted_minor), ("02", moved.balance.available_minor))
+    return "".join(
+        f"{account}{kind}{moved.currency.number}{'C' if minor >= 0 else 'D'}{abs(minor):012d}"
+        for kind, minor in amounts
+    )
+
+
+def _approval_code() -> str:
+    return f"{secrets.randbelow(10**6):06d}"
