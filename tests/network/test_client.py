@@ -11,7 +11,7 @@ from bench.null_host import answered, listen
 from bayon.log import Secret
 from bayon.network import acquirer
 from bayon.network.acquirer import Amount, Place, Plastic, Stamp
-from bayon.network.client import Link, NoAnswer
+from bayon.network.client import Caller, NoAnswer
 from bayon.network.frame import Frame, Framer, wrap
 from bayon.network.iso8583 import Message, decode, encode
 from bayon.network.profile import SHIPPED, Profile, parse
@@ -43,7 +43,7 @@ async def requests(reader: asyncio.StreamReader, count: int) -> list[Message]:
 
 
 @asynccontextmanager
-async def linked(peer: Peer) -> AsyncGenerator[Link]:
+async def linked(peer: Peer) -> AsyncGenerator[Caller]:
     """Open a link to a host that does as told."""
     ended = asyncio.Event()
 
@@ -56,7 +56,7 @@ async def linked(peer: Peer) -> AsyncGenerator[Link]:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port: int = server.sockets[0].getsockname()[1]
-        link = await Link.open("127.0.0.1", port, PROFILE, timeout_s=PATIENCE_S)
+        link = await Caller.open("127.0.0.1", port, PROFILE, timeout_s=PATIENCE_S)
         try:
             yield link
         finally:
@@ -69,7 +69,7 @@ async def test_what_is_asked_is_answered_on_every_wire(name: str) -> None:
     profile = PROFILES[name]
     async with await listen(profile) as server:
         port: int = server.sockets[0].getsockname()[1]
-        link = await Link.open("127.0.0.1", port, profile, timeout_s=PATIENCE_S)
+        link = await Caller.open("127.0.0.1", port, profile, timeout_s=PATIENCE_S)
         for message, mti in (
             (purchase(1), "0110"),
             (acquirer.management("echo", Stamp(AT, 2)), "0810"),
@@ -87,7 +87,7 @@ async def test_a_link_with_addresses_in_its_frames_has_them_turned_round() -> No
     profile = parse('[framing]\nlength = "ascii-4"\ntpdu = true', name="pos")
     async with await listen(profile) as server:
         port: int = server.sockets[0].getsockname()[1]
-        link = await Link.open("127.0.0.1", port, profile, timeout_s=PATIENCE_S)
+        link = await Caller.open("127.0.0.1", port, profile, timeout_s=PATIENCE_S)
         answer = await link.ask(purchase(1), timeout_s=PATIENCE_S)
         link.close()
     assert answer.fields[39] == "00"
@@ -215,4 +215,4 @@ async def test_where_nobody_listens_there_is_no_answer() -> None:
     async with await listen(PROFILE) as server:
         port: int = server.sockets[0].getsockname()[1]
     with pytest.raises(NoAnswer, match=f"Nobody answers at 127.0.0.1:{port}."):
-        await Link.open("127.0.0.1", port, PROFILE, timeout_s=PATIENCE_S)
+        await Caller.open("127.0.0.1", port, PROFILE, timeout_s=PATIENCE_S)

@@ -18,7 +18,7 @@ from bayon.cli.connect import Args
 from bayon.cli.slip import Exchange
 from bayon.errors import Invalid
 from bayon.network import (
-    Link,
+    Caller,
     Load,
     Message,
     NoAnswer,
@@ -131,18 +131,18 @@ async def _speak(args: Args) -> int:
 
 async def _exchange(args: Args, profile: Profile, message: Message) -> Exchange:
     host, port, _ = terminal.address(args)
-    link = await Link.open(host, port, profile, timeout_s=CONNECT_S)
+    caller = await Caller.open(host, port, profile, timeout_s=CONNECT_S)
     answers: list[Message] = []
     began, took_s, failure = time.perf_counter(), 0.0, ""
     try:
         for again in range(1 + args.repeat):
             said = acquirer.repeated(message) if again else message
-            answers.append(await link.ask(said, timeout_s=args.timeout_s))
+            answers.append(await caller.ask(said, timeout_s=args.timeout_s))
             took_s = took_s or time.perf_counter() - began
     except NoAnswer as error:
         failure = error.message
     finally:
-        link.close()
+        caller.close()
     return Exchange(
         profile=profile, sent=message, answers=answers, took_ms=took_s * 1_000, failure=failure
     )
