@@ -17,6 +17,8 @@ ALLOWED: Final = frozenset(
     {
         *("event", "level", "timestamp", "request_id", "method", "path", "status", "duration_ms"),
         *("error", "trace", "attempt", "seconds", "host", "port", "pid", "migration", "worker"),
+        # of the card network: a link's name, an MTI, a field's number, truths
+        *("link", "mti", "field", "on", "allowed"),
         "reason",  # why PostgreSQL does not start: files and settings, never values
     }
 )

@@ -11,10 +11,14 @@ from typing import Final
 import pytest
 
 import bayon
-from bayon import payments
+from bayon import cards, payments
 from bayon.bakong import wire
+from bayon.batch import KeyReused
+from bayon.cards.authorize import RESPONSE_CODES
 from bayon.cms import wire as cms_wire
-from bayon.errors import BayonError
+from bayon.errors import BayonError, Unavailable
+from bayon.network import load_profile
+from bayon.network import messages as network_messages
 from bayon.sandbox import api as sandbox_api
 from bayon.web import TEXTS
 
@@ -45,6 +49,7 @@ NOT_AT_ALL: Final = {
     "BadFrame": NETWORK,
     "BadMessage": NETWORK,
     "BadProfile": START,
+    "BadLinks": START,
     "BadOriginal": CLI,
     "NoAnswer": CLI,
 }
@@ -194,3 +199,18 @@ def test_http_statuses_are_those_the_documents_name() -> None:
     told = {status for error, status in cms_wire.STATUSES.items() if error.code != "unavailable"}
     assert told == {400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429}
     assert told <= cms_wire.TITLES.keys()
+
+
+def test_every_decline_has_a_code_at_the_card_network_the_same_as_in_the_sandbox() -> None:
+    codes = load_profile("ascii-binary").response_codes
+    for decline in cards.Decline:
+        reason = network_messages.REASONS.get(decline, decline.value)
+        assert codes[reason] == RESPONSE_CODES[decline], decline
+
+
+def test_every_error_of_the_cards_batch_has_a_code_at_the_card_network() -> None:
+    codes = load_profile("ascii-binary").response_codes
+    met = {cards.BadAttributes, cards.BadPan, cards.CardNotFound, cards.NotPending}
+    met |= {cards.TransactionNotFound, KeyReused, Unavailable}
+    assert met <= network_messages.OF_ERRORS.keys()
+    assert set(network_messages.OF_ERRORS.values()) <= codes.keys()
