@@ -8,6 +8,8 @@ from bayon.cards.cardholders import CreateCardholder, create_cardholders, update
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
 from bayon.cards.clearing import Clear, Present
+from bayon.cards.control import Controlled, find_controls, update_controls
+from bayon.cards.controls import Controls, Used
 from bayon.cards.cvv import Track2
 from bayon.cards.desk import Desk
 from bayon.cards.find import (
@@ -101,6 +103,8 @@ __all__ = [
     "Cardholder",
     "CardholderNotFound",
     "Clear",
+    "Controlled",
+    "Controls",
     "CreateCardholder",
     "CreateToken",
     "Decline",
@@ -138,6 +142,7 @@ __all__ = [
     "Track2",
     "Transaction",
     "TransactionNotFound",
+    "Used",
     "Vault",
     "VaultKeys",
     "Wanted",
@@ -156,6 +161,7 @@ __all__ = [
     "find_account",
     "find_card",
     "find_cardholder",
+    "find_controls",
     "find_issuer",
     "find_issuer_by_name",
     "find_transaction",
@@ -182,6 +188,7 @@ __all__ = [
     "update_account",
     "update_card",
     "update_cardholder",
+    "update_controls",
     "update_issuer",
     "waiting_for_review",
     "write_conversion_rate",

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from bayon import ledger
 from bayon.cards.billing import SURCHARGE, Amounts, Rates, billed, pay, share
+from bayon.cards.controls import Usage, judge_limits, judge_place
 from bayon.cards.merchants import is_long_held
 from bayon.cards.model import Card, Decline, Fee, Kind, Merchant, Trace, Transaction
 from bayon.cards.till import Seat, new_transaction
@@ -107,7 +108,7 @@ class Inquire:
 
 
 def authorize(
-    book: Book, seat: Seat, command: Authorize, *, vault: Vault, rates: Rates
+    book: Book, seat: Seat, command: Authorize, *, vault: Vault, rates: Rates, usage: Usage
 ) -> tuple[Card, Transaction]:
     """Decide on a request; a declined one is a transaction too, and moves nothing.
 
@@ -117,13 +118,16 @@ def authorize(
     card, decline = judge(seat, command.proof, vault, now=book.now)
     billing_minor = billed(command, seat.currency, rates, hold=True)
     asked = asked_for(seat, command, billing_minor, rates, now=book.now)
-    if decline is None and billing_minor is None:
-        decline = Decline.NOT_PERMITTED
+    subjects = seat.controlled(card.id)
+    if decline is None:
+        unknown = billing_minor is None
+        decline = Decline.NOT_PERMITTED if unknown else judge_place(subjects, command.merchant)
     if decline is None and not _in_range(command.amount_minor, billing_minor):
         decline = Decline.AMOUNT_OUT_OF_RANGE
     if decline is None:
         granted = _granted(book, seat, asked, command)
-        decided = _take(book, seat, granted, command)
+        above = judge_limits(subjects, usage, granted)
+        decided = above or _take(book, seat, granted, command)
         if not isinstance(decided, Decline):
             return card, decided
         decline = decided

@@ -11,11 +11,13 @@ from uuid import UUID
 from bayon import ledger
 from bayon.cards.authorize import NO_PROOF, Proof, declined, judge_card
 from bayon.cards.billing import goes_to, share
+from bayon.cards.controls import Usage, judge_limits, judge_place
 from bayon.cards.model import BadAttributes, Decline, NotPending, Trace, Transaction
 from bayon.cards.original import Original
 from bayon.cards.till import Seat, new_transaction
 from bayon.errors import BayonError
 from bayon.ledger import Book
+from bayon.money import AMOUNT_MINOR_MAX
 
 FINANCIAL: Final = "02"
 """How the MTI of what was one message begins."""
@@ -61,7 +63,7 @@ class Expire:
 
 
 def increment(
-    book: Book, seat: Seat, pending: Transaction, command: Increment
+    book: Book, seat: Seat, pending: Transaction, command: Increment, *, usage: Usage
 ) -> tuple[Transaction, bool] | BayonError:
     """Hold more. Returns the pending transaction as it is now, or a declined one of its own.
 
@@ -70,16 +72,24 @@ def increment(
     """
     if pending.status != "pending" or pending.hold_id is None:
         return NotPending()
+    subjects = seat.controlled(pending.card_id)
     decline = judge_card(seat, command.proof, now=book.now)
+    decline = decline or judge_place(subjects, pending.merchant)
     if decline is not None:
         return _declined(seat, pending, command, decline, now=book.now), False
     added_minor = share(pending, command.amount_minor)
+    if not 0 < added_minor <= AMOUNT_MINOR_MAX:
+        return BadAttributes.at("/amount", "is out of range")
+    more = with_amount(pending, command.amount_minor, added_minor, now=book.now)
+    decline = judge_limits(subjects, usage, more, pending)
+    if decline is not None:
+        return _declined(seat, pending, command, decline, now=book.now), False
     held = book.increase(hold_id=pending.hold_id, amount_minor=added_minor)
     if held is ledger.Decline.AMOUNT_OUT_OF_RANGE:
         return BadAttributes.at("/amount", "is out of range")
     if isinstance(held, ledger.Decline):
         return _declined(seat, pending, command, Decline(held.value), now=book.now), False
-    return with_amount(pending, command.amount_minor, added_minor, now=book.now), True
+    return more, True
 
 
 def reverse(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from bayon.cards.control import Controlled
 from bayon.cards.model import (
     Account,
     Card,
@@ -112,6 +113,26 @@ def issuer(issuer: Issuer) -> Resource:
                 kind: {"flat": rule.flat_minor, "percent": rule.basis_points / 100}
                 for kind, rule in issuer.fees.items()
             },
+        },
+    }
+
+
+@resource.register
+def controls(controlled: Controlled) -> Resource:
+    """Show the controls of a card or an account, and what was used today."""
+    limits, used = controlled.controls, controlled.used
+    return {
+        "id": str(controlled.id),
+        "type": "controls",
+        "attributes": {
+            "amount_per_transaction": limits.amount_per_transaction_minor,
+            "amount_per_day": limits.amount_per_day_minor,
+            "count_per_day": limits.count_per_day,
+            "allowed_mccs": _sorted(limits.allowed_mccs),
+            "blocked_mccs": _sorted(limits.blocked_mccs),
+            "allowed_countries": _sorted(limits.allowed_countries),
+            "blocked_countries": _sorted(limits.blocked_countries),
+            "used_today": {"amount": used.amount_minor, "count": used.count},
         },
     }
 
@@ -221,3 +242,7 @@ def _details(transaction: Transaction) -> Mapping[str, object]:
         "category": merchant.category,
     }
     return {"card": {"merchant_data": data}, "type": "card"}
+
+
+def _sorted(words: frozenset[str] | None) -> list[str] | None:
+    return None if words is None else sorted(words)

@@ -1,7 +1,8 @@
 """Loaded: what a batch that moves money on cards' accounts decides on, and what changes on the way.
 
-Loading locks transactions, cards, what was used, holds and balances, each by id, in at most one statement each;
-what messages of the network are about is looked up first, without a lock, and judged once it is.
+Loading locks transactions, cards, what was used of limits, holds and balances, each by id, in at
+most one statement each; what messages of the network are about is looked up first, without
+a lock, and judged once it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from bayon.cards.billing import Rates
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.clearing import Clear, Present
 from bayon.cards.controls import Place, Usage, places
-from bayon.cards.model import Card, Moved, Transaction
+from bayon.cards.model import Adjustment, Card, Moved, Transaction
 from bayon.cards.original import Original, Unmatched, match
 from bayon.cards.tell import Told, tell
 from bayon.cards.till import Seat
@@ -225,7 +226,7 @@ def _used(
     *,
     now: datetime,
 ) -> set[Place]:
-    """Tell what has to be counted: of what has a limit a day, today and the days of what changes."""
+    """Tell what is to be counted: of what has a limit a day, today and the days of what changes."""
     seats = [(seat, card_id, now) for card_id, seat in by_card.items()]
     seats += [(seat, t.card_id, t.created_at) for seat, t in transactions.values()]
     return {

@@ -1,8 +1,8 @@
 """Move: the one batch that moves money on cards' accounts, whatever the command.
 
-`load` locks transactions, cards, what was used of limits, holds and balances, each by id; `decide` is pure, command by
-command, on what was loaded; `save` writes balances, transactions and events, one statement each.
-A decline is recorded and moves nothing.
+`load` locks transactions, cards, what was used of limits, holds and balances, each by id; `decide`
+is pure, command by command, on what was loaded; `save` writes balances, transactions and events,
+one statement each. A decline is recorded and moves nothing.
 """
 
 from collections.abc import Sequence
@@ -40,9 +40,10 @@ async def move(
     """Do whatever moves money on cards' accounts, each command once, in order.
 
     Locks transactions, then cards, then what was used of a limit a day, then holds, then balances,
-    each by id. Writes them, the transactions and an event of each. Errors: `CardNotFound`, `CardAccountNotFound` and
-    `TransactionNotFound` where there is none of this issuer; `NotPending`, `BadAttributes`. What
-    the network tells and cannot be declined is kept as unmatched instead. Declines: as `authorize`.
+    each by id. Writes them, the transactions and an event of each. Errors: `CardNotFound`,
+    `CardAccountNotFound` and `TransactionNotFound` where there is none of this issuer;
+    `NotPending`, `BadAttributes`. What the network tells and cannot be declined is kept as
+    unmatched instead. Declines: as `authorize`.
     """
     loaded = await load(tx, commands, vault, now=now)
     outcomes = [_decide(loaded, command) for command in commands]

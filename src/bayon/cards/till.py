@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from bayon.cards.controls import Controls, Subject
 from bayon.cards.model import (
     Adjustment,
     Card,
@@ -46,6 +47,13 @@ class Seat:
     cardholder_status: CardholderStatus
     till: Till
     card: Card | None = None
+    controls: Controls | None = None
+    card_controls: Controls | None = None
+
+    def controlled(self, card_id: UUID | None) -> list[Subject]:
+        """List the controls a card's use is judged by: its own, and its account's."""
+        found = [(card_id, self.card_controls), (self.account_id, self.controls)]
+        return [(owner_id, each) for owner_id, each in found if owner_id and each is not None]
 
     def with_card(self, card: Card) -> "Seat":
         """Seat the card as it is now."""

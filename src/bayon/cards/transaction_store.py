@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from bayon.cards.controls_store import read_controls
 from bayon.cards.model import (
     Adjustment,
     Card,
@@ -36,7 +37,8 @@ Owner = Literal["issuer", "account", "card"]
 
 _SEAT: Final = """ a.ledger_account_id, a.status AS account_status,
     a.currency AS account_currency, h.status AS cardholder_status, i.funding_account_id,
-    i.clearing_account_id, i.fees_account_id, i.fees AS issuer_fees """
+    i.clearing_account_id, i.fees_account_id, i.fees AS issuer_fees,
+    a.controls AS account_controls """
 
 _FEES: Final = msgspec.json.Decoder(tuple[Fee, ...])
 _TRACE: Final = msgspec.json.Decoder(Trace)
@@ -83,7 +85,7 @@ async def lock_cards(
         f"""
         SELECT r.id, r.issuer_id, r.account_id, r.cardholder_id, r.type, r.status, r.last_four,
             r.exp_month, r.exp_year, r.pan_sealed, r.pvv, r.pin_tries, r.created_at, r.updated_at,
-            r.pan_digest, {_SEAT}
+            r.pan_digest, r.controls AS card_controls, {_SEAT}
         FROM cards.card AS r
         JOIN cards.account AS a ON a.id = r.account_id
         JOIN cards.cardholder AS h ON h.id = r.cardholder_id
@@ -102,7 +104,7 @@ async def find_seats(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, Seat]:
     """Find where accounts' money lies, of any issuers. Locks nothing."""
     rows = await tx.rows(
         f"""
-        SELECT a.id AS account_id, a.issuer_id, {_SEAT}
+        SELECT a.id AS account_id, a.issuer_id, NULL AS card_controls, {_SEAT}
         FROM cards.account AS a
         JOIN cards.cardholder AS h ON h.id = a.cardholder_id
         JOIN cards.issuer AS i ON i.id = a.issuer_id
@@ -131,7 +133,8 @@ async def lock_transactions(
     """Lock transactions by id, of any issuers, each with where its account's money lies."""
     rows = await tx.rows(
         f"""
-        SELECT {_TRANSACTION}, {_SEAT} FROM cards.transaction AS t
+        SELECT {_TRANSACTION}, r.controls AS card_controls, {_SEAT} FROM cards.transaction AS t
+        LEFT JOIN cards.card AS r ON r.id = t.card_id
         JOIN cards.account AS a ON a.id = t.account_id
         JOIN cards.cardholder AS h ON h.id = a.cardholder_id
         JOIN cards.issuer AS i ON i.id = t.issuer_id
@@ -384,6 +387,8 @@ def _seat(row: Any) -> Seat:  # noqa: ANN401 - a Record, whose columns have no t
             fees_account_id=row["fees_account_id"],
             fees=_FEE_RULES.decode(row["issuer_fees"]),
         ),
+        controls=read_controls(row["account_controls"]),
+        card_controls=read_controls(row["card_controls"]),
     )
 
 
