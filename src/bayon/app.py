@@ -184,6 +184,7 @@ def _desk(
         ),
         batch_size_max=settings.batch_size_max,
         told=told,
+        iss=settings.webhook_iss,
     )
 
 

@@ -51,6 +51,7 @@ NOT_AT_ALL: Final = {
     "BadProfile": START,
     "BadLinks": START,
     "BadOriginal": CLI,
+    "ClearingFileNotFound": CLI,
     "NoAnswer": CLI,
 }
 """What is met at none of these doors."""

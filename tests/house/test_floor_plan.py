@@ -33,18 +33,19 @@ ROOMS: Final = {
     ),
     "postgres": "account place process server",
     "cards": (
-        "accounts advise authorize billing cardholders change check chip cipher clearing cvv "
-        "desk document find hsm issue issuers lifecycle loaded merchants model move original "
-        "pin pin_block rate_file rate_store rate_table rates redeem review review_store "
-        "rotate store tell texts till topup trace_store transaction_store vault vault_store"
+        "accounts advise authorize billing cardholders change check chip cipher clearing "
+        "clearing_csv clearing_import clearing_ipm clearing_store countries cvv desk document "
+        "find hsm issue issuers lifecycle loaded merchants model move original pin pin_block "
+        "presentment rate_file rate_store rate_table rates redeem review review_store rotate "
+        "store tell texts till topup trace_store transaction_store vault vault_store"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "
         "store"
     ),
     "cli": (
-        "access acquirer check codes connect dumps issuers migrate participants rates receive "
-        "rotate run serving settings slip terminal webhooks"
+        "access acquirer check clearing codes connect dumps issuers migrate participants rates "
+        "receive rotate run serving settings slip terminal webhooks"
     ),
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api callbacks participants register samples tokens wire",
@@ -71,6 +72,7 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 
 PURE: Final = words("""
     errors money iso4217 ids clock keyset config log seal chip cipher cvv hsm pin pin_block vault
+    clearing_csv clearing_ipm countries presentment
     texts merchants billing advise original messages rate_file schedule sign model book document order
     wire jsonapi iso8583 attributes query shapes samples tokens envelope fields limits paths
     openapi khqr tlv picture
@@ -89,6 +91,7 @@ LIBRARIES: Final = {
     "asyncpg": (
         "batch/store.py cards/store.py cards/transaction_store.py db.py postgres/server.py"
     ),
+    "cardutil": "cards/clearing_ipm.py",
     "cryptography": "cards/cipher.py seal.py",
     "iso18245": "cards/merchants.py",
     "jinja2": "pages/page.py",

@@ -8,8 +8,22 @@ from bayon.cards.cardholders import CreateCardholder, create_cardholders, update
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
 from bayon.cards.clearing import Clear, Present
-from bayon.cards.control import Controlled, find_controls, update_controls
-from bayon.cards.controls import Controls, Used
+from bayon.cards.clearing_csv import read_csv as read_clearing_csv
+from bayon.cards.clearing_import import (
+    Readied,
+    begin_clearing,
+    clear_records,
+    clearing_file,
+    clearing_files,
+    finish_clearing,
+    ready_records,
+    unmatched_clearing,
+    was_imported,
+)
+from bayon.cards.clearing_ipm import BLOCKINGS, ENCODINGS, is_ipm, read_ipm
+from bayon.cards.clearing_store import Entry, ImportedFile
+from bayon.cards.control import find_controls, update_controls
+from bayon.cards.controls import Controlled, Controls, Used
 from bayon.cards.cvv import Track2
 from bayon.cards.desk import Desk
 from bayon.cards.find import (
@@ -29,6 +43,7 @@ from bayon.cards.issue import ImportCard, IssueCard, import_card
 from bayon.cards.issuers import (
     BIN_DEFAULT,
     FEES,
+    NewDecider,
     add_issuer,
     find_issuer,
     find_issuer_by_name,
@@ -48,6 +63,7 @@ from bayon.cards.model import (
     CardNotFound,
     CardStatus,
     CardType,
+    Decider,
     Decline,
     FeeRule,
     Issuer,
@@ -68,6 +84,8 @@ from bayon.cards.move import move
 from bayon.cards.original import Original
 from bayon.cards.pin import WeakPin
 from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
+from bayon.cards.presentment import FILE_SIZE_MAX as CLEARING_FILE_SIZE_MAX
+from bayon.cards.presentment import ClearingFile, Total
 from bayon.cards.rate_file import FILE_SIZE_MAX as RATES_FILE_SIZE_MAX
 from bayon.cards.rate_file import read_rate, read_rates
 from bayon.cards.rate_table import list_rates, set_rates
@@ -87,6 +105,9 @@ from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
 
 __all__ = [
     "BIN_DEFAULT",
+    "BLOCKINGS",
+    "CLEARING_FILE_SIZE_MAX",
+    "ENCODINGS",
     "FEES",
     "RATES_FILE_SIZE_MAX",
     "Account",
@@ -103,17 +124,21 @@ __all__ = [
     "Cardholder",
     "CardholderNotFound",
     "Clear",
+    "ClearingFile",
     "Controlled",
     "Controls",
     "CreateCardholder",
     "CreateToken",
+    "Decider",
     "Decline",
     "Desk",
+    "Entry",
     "Expire",
     "FeeRule",
     "Filters",
     "HolderLink",
     "ImportCard",
+    "ImportedFile",
     "Increment",
     "Inquire",
     "IssueCard",
@@ -124,6 +149,7 @@ __all__ = [
     "Merchant",
     "Move",
     "Moved",
+    "NewDecider",
     "NewRate",
     "NotPending",
     "OpenCardAccount",
@@ -134,10 +160,12 @@ __all__ = [
     "Present",
     "Proof",
     "Rate",
+    "Readied",
     "Reverse",
     "TokenType",
     "TokenVoid",
     "Topup",
+    "Total",
     "Trace",
     "Track2",
     "Transaction",
@@ -149,11 +177,15 @@ __all__ = [
     "WeakPin",
     "ZonePinKey",
     "add_issuer",
+    "begin_clearing",
     "billing_for_clearing",
     "billing_for_hold",
     "categories",
     "category_of",
     "check",
+    "clear_records",
+    "clearing_file",
+    "clearing_files",
     "create_cardholders",
     "decide_review",
     "document",
@@ -165,7 +197,9 @@ __all__ = [
     "find_issuer",
     "find_issuer_by_name",
     "find_transaction",
+    "finish_clearing",
     "import_card",
+    "is_ipm",
     "issuers",
     "list_accounts",
     "list_cardholders",
@@ -176,20 +210,25 @@ __all__ = [
     "mcc_of",
     "move",
     "open_accounts",
+    "read_clearing_csv",
     "read_conversion_rate",
+    "read_ipm",
     "read_rate",
     "read_rates",
+    "ready_records",
     "redeem",
     "related",
     "reseal",
     "response_code",
     "sealed_under",
     "set_rates",
+    "unmatched_clearing",
     "update_account",
     "update_card",
     "update_cardholder",
     "update_controls",
     "update_issuer",
     "waiting_for_review",
+    "was_imported",
     "write_conversion_rate",
 ]

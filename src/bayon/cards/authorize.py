@@ -13,7 +13,7 @@ from bayon import ledger
 from bayon.cards.billing import SURCHARGE, Amounts, Rates, billed, pay, share
 from bayon.cards.controls import Usage, judge_limits, judge_place
 from bayon.cards.merchants import is_long_held
-from bayon.cards.model import Card, Decline, Fee, Kind, Merchant, Trace, Transaction
+from bayon.cards.model import Card, Decline, Fee, Kind, Merchant, Trace, Transaction, Verdict
 from bayon.cards.till import Seat, new_transaction
 from bayon.cards.vault import Vault
 from bayon.ledger import Book
@@ -97,6 +97,7 @@ class Authorize:
     posts: bool = False
     occurred_at: datetime | None = None
     trace: Trace | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +128,7 @@ def authorize(
     if decline is None:
         granted = _granted(book, seat, asked, command)
         above = judge_limits(subjects, usage, granted)
+        above = above or _judge_verdict(command.verdict, granted)
         decided = above or _take(book, seat, granted, command)
         if not isinstance(decided, Decline):
             return card, decided
@@ -258,6 +260,8 @@ def _surcharge(seat: Seat, command: Authorize, rates: Rates) -> int:
 def _granted(book: Book, seat: Seat, asked: Transaction, command: Authorize) -> Transaction:
     """Cut a purchase down to what is there, where its acquirer takes less."""
     there_minor = book.lines[seat.till.ledger_account_id].available_minor
+    if command.verdict is not None and command.verdict.amount_minor is not None:
+        there_minor = min(there_minor, command.verdict.amount_minor)
     cut = command.partial_allowed and command.kind == "purchase" and not asked.fees
     if not cut or not 0 < there_minor < asked.amount_minor:
         return asked
@@ -268,6 +272,15 @@ def _granted(book: Book, seat: Seat, asked: Transaction, command: Authorize) -> 
     return replace(
         asked, amount_minor=min(granted, there_minor), transaction_amount_minor=merchant_minor
     )
+
+
+def _judge_verdict(verdict: Verdict | None, granted: Transaction) -> Decline | None:
+    """Hold a request to what the issuer has said of it, if it was asked."""
+    if verdict is None:
+        return None
+    limit_minor = verdict.amount_minor
+    above = limit_minor is not None and granted.billing_minor > limit_minor
+    return Decline.ISSUER_DECLINED if above or not verdict.approved else None
 
 
 def _take(

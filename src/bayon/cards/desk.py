@@ -6,6 +6,7 @@ reviews. Everything else is a transaction of its own.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
@@ -16,8 +17,10 @@ from bayon import ledger
 from bayon.batch import Batcher, Reply, Request, Verb, answer_all, answer_once
 from bayon.cards import store, transaction_store
 from bayon.cards.accounts import OpenCardAccount, open_accounts
+from bayon.cards.authorize import Authorize
 from bayon.cards.cardholders import CreateCardholder, create_cardholders
 from bayon.cards.change import Expire
+from bayon.cards.consult import Consultant
 from bayon.cards.issue import IssueCard, issue_cards
 from bayon.cards.lifecycle import CreateToken, create_tokens
 from bayon.cards.model import (
@@ -82,11 +85,13 @@ class Desk:
         policy: Policy,
         batch_size_max: int = 500,
         told: Callable[[], None] = _nobody,
+        iss: str = "Bayon",
     ) -> None:
         self.db: Database = db
         self.vault: Vault = vault
         self.fetcher: Fetcher = fetcher
-        self._sealer: Sealer = sealer
+        self.sealer: Sealer = sealer
+        self.consultant: Consultant = Consultant(db=db, sealer=sealer, fetcher=fetcher, iss=iss)
         self._told: Callable[[], None] = told
         self.moving: Batcher[Request[Move, Moved], Reply[Moved]] = Batcher(
             self._batch(partial(move, vault=vault)), size_max=batch_size_max
@@ -107,6 +112,8 @@ class Desk:
         asked = Request[Move, Moved](
             command=request.command, render=lambda m: render(_one(m)), keys=request.keys
         )
+        if isinstance(asked.command, Authorize) and self.consultant.is_asked():
+            asked = replace(asked, command=await self.consultant.consult(asked.command))
         reply = await self.moving.submit(asked)
         outcome = None if reply.outcome is None else _one(reply.outcome)
         return Reply(answer=reply.answer, outcome=outcome)
@@ -114,9 +121,17 @@ class Desk:
     def put(self, request: Request[Move, Moved]) -> asyncio.Future[Reply[Moved]]:
         """Put what the card network asks into the batch that forms; without a task for each.
 
-        Cancelling the future takes it back, unless its batch has begun. Errors: as `move`.
+        But where its issuer is to be asked first: then it is a task that asks. Cancelling the
+        future takes it back, unless its batch has begun. Errors: as `move`.
         """
+        command = request.command
+        if isinstance(command, Authorize) and self.consultant.is_asked():
+            return asyncio.create_task(self._consulted(request, command))
         return self.moving.put(request)
+
+    async def _consulted(self, request: Request[Move, Moved], command: Authorize) -> Reply[Moved]:
+        command = await self.consultant.consult(command)
+        return await self.moving.put(replace(request, command=command))
 
     async def open_account(self, request: Request[OpenCardAccount, Account]) -> Reply[Account]:
         """Open an account, in the batch that forms. Errors: as the verb, and `KeyReused`."""
@@ -160,7 +175,7 @@ class Desk:
             await self.fetcher.close()
 
     async def _once(self, request: Request[C, O], verb: Verb[C, O]) -> Reply[O]:
-        reply = await answer_once(self.db, request, verb=verb, sealer=self._sealer)
+        reply = await answer_once(self.db, request, verb=verb, sealer=self.sealer)
         self._told()
         return reply
 
@@ -171,7 +186,7 @@ class Desk:
 
         async def run(requests: Sequence[Request[C, O]]) -> list[Reply[O] | BayonError]:
             async def work(tx: Tx) -> list[Reply[O] | BayonError]:
-                return await answer_all(tx, requests, verb=verb, sealer=self._sealer)
+                return await answer_all(tx, requests, verb=verb, sealer=self.sealer)
 
             # After the commit nothing may raise here: the engine would take the batch for undone.
             replies = await self.db.transaction(work)

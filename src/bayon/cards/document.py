@@ -12,11 +12,12 @@ from uuid import UUID
 
 import msgspec
 
-from bayon.cards.control import Controlled
+from bayon.cards.controls import Controlled
 from bayon.cards.model import (
     Account,
     Card,
     Cardholder,
+    Decider,
     Issuer,
     ManagementToken,
     Texts,
@@ -113,6 +114,7 @@ def issuer(issuer: Issuer) -> Resource:
                 kind: {"flat": rule.flat_minor, "percent": rule.basis_points / 100}
                 for kind, rule in issuer.fees.items()
             },
+            "decision": _decision(issuer.decision),
         },
     }
 
@@ -208,6 +210,12 @@ def event(*, event_id: UUID, of_type: str, told: Resource, created_at: datetime)
         },
     }
     return msgspec.json.encode(shown)
+
+
+def _decision(decider: Decider | None) -> Mapping[str, object] | None:
+    if decider is None:
+        return None
+    return {"url": decider.url, "timeout_ms": decider.timeout_ms, "default": decider.default}
 
 
 def _times(created_at: datetime, updated_at: datetime) -> dict[str, object]:

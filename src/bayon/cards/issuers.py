@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from bayon import events, ledger
 from bayon.cards import store
-from bayon.cards.model import BadAttributes, FeeRule, Issuer, IssuerExists, IssuerNotFound
+from bayon.cards.model import BadAttributes, Decider, FeeRule, Issuer, IssuerExists, IssuerNotFound
 from bayon.db import Tx
 from bayon.errors import Invalid
 from bayon.ids import uuid7
@@ -24,6 +24,14 @@ SIDES: Final = ("funding", "clearing", "fees")
 NAME_LENGTH_MAX: Final = 100
 
 _BIN: Final = re.compile(r"[0-9]{6,9}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewDecider:
+    """Whom an issuer has asked from now on, with the sealed secret that signs; or nobody."""
+
+    decider: Decider | None
+    secret_sealed: bytes | None
 
 
 async def add_issuer(tx: Tx, *, name: str, bin_: str = BIN_DEFAULT, now: datetime) -> Issuer:
@@ -90,8 +98,11 @@ async def update_issuer(
     name: str | None,
     fees: Mapping[str, FeeRule | None] | None,
     now: datetime,
+    decision: NewDecider | None = None,
 ) -> Issuer:
-    """Change an issuer's name and fees; a fee that is None goes. Locks and writes the issuer.
+    """Change an issuer's name, fees and whom it has asked. Locks and writes the issuer.
+
+    A fee that is None goes.
 
     Errors: `IssuerNotFound`; `BadAttributes` when another issuer has the name; `RunAgain` when it
     was taken just now.
@@ -108,6 +119,10 @@ async def update_issuer(
         fees={kind: rule for kind, rule in changed.items() if rule is not None},
         updated_at=now,
     )
+    if decision is not None:
+        after = replace(
+            after, decision=decision.decider, decision_secret_sealed=decision.secret_sealed
+        )
     await store.update_issuer(tx, after)
     return after
 

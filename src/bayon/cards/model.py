@@ -129,6 +129,26 @@ class FeeRule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Decider:
+    """Whom an issuer has asked before a card of its own is decided on.
+
+    Without an answer by `timeout_ms` it is the `default`.
+    """
+
+    url: str
+    timeout_ms: int = 1_000
+    default: Literal["approve", "decline"] = "decline"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What an issuer has said of a request; `amount_minor`: not more than this, on the account."""
+
+    approved: bool
+    amount_minor: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Issuer:
     """Who issues cards: a tenant. Its ledger accounts are its own side of every movement."""
 
@@ -141,6 +161,8 @@ class Issuer:
     fees_account_id: UUID
     created_at: datetime
     updated_at: datetime
+    decision: Decider | None = None
+    decision_secret_sealed: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -304,8 +326,8 @@ class Moved:
     """What a command has come to: the transaction as it is now, and what is on the account.
 
     Without a transaction nothing was written of one: an inquiry, or a message about one that is
-    not known. `effect` tells whether anything has moved by this command, `matched` whether what
-    was cleared ended, or is told of by, a transaction that was there.
+    not known. `effect` tells whether anything has moved by this command; `before` how the
+    transaction was that a presentment ended, or told of.
     """
 
     transaction: Transaction | None
@@ -313,4 +335,4 @@ class Moved:
     balance: Balance | None = None
     currency: Currency | None = None
     effect: bool = True
-    matched: bool = False
+    before: Transaction | None = None

@@ -13,13 +13,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from bayon.cards.model import Account, Card, Cardholder, FeeRule, Issuer, ManagementToken
+from bayon.cards.model import Account, Card, Cardholder, Decider, FeeRule, Issuer, ManagementToken
 from bayon.db import RunAgain, Tx
 from bayon.keyset import Window, numbering
 from bayon.money import Currency
 
 _ISSUER: Final = """ id, name, bin, fees, funding_account_id, clearing_account_id,
-    fees_account_id, created_at, updated_at """
+    fees_account_id, created_at, updated_at, decision, decision_secret_sealed """
 _CARDHOLDER: Final = """ r.id, r.issuer_id, r.name, r.phone_number, r.email, r.status,
     r.rejection_reason, r.born_on, r.address, r.identity_document_number,
     r.identity_document_type, r.photo_url, r.identity_document_url, r.additional_details,
@@ -99,11 +99,17 @@ async def update_issuer(tx: Tx, issuer: Issuer) -> None:
     """Write how a locked issuer is now. Errors: `RunAgain` when its name has just been taken."""
     try:
         await tx.run(
-            "UPDATE cards.issuer SET name = $2, fees = $3, updated_at = $4 WHERE id = $1",
+            """
+            UPDATE cards.issuer SET name = $2, fees = $3, updated_at = $4, decision = $5,
+                decision_secret_sealed = $6
+            WHERE id = $1
+            """,
             issuer.id,
             issuer.name,
             _json(issuer.fees),
             issuer.updated_at,
+            None if issuer.decision is None else _json(issuer.decision),
+            issuer.decision_secret_sealed,
         )
     except asyncpg.UniqueViolationError as error:
         raise RunAgain from error
@@ -418,7 +424,8 @@ def _columns(noun: object) -> list[object]:
 
 
 def _issuer(row: Any) -> Issuer:  # noqa: ANN401 - a Record, whose columns have no types
-    return Issuer(**_read(row, fees=dict[str, FeeRule]))
+    decision = {} if row["decision"] is None else {"decision": Decider}
+    return Issuer(**_read(row, fees=dict[str, FeeRule], **decision))
 
 
 def _cardholder(row: Any) -> Cardholder:  # noqa: ANN401 - a Record, whose columns have no types

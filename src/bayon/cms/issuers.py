@@ -1,24 +1,29 @@
 """The issuer itself: its name, its BIN, what it takes for what. An extension of ours: design 13."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, cast
 
-from bayon import cards
-from bayon.cards import FEES, Desk, FeeRule, Issuer
+import msgspec
+
+from bayon import cards, events
+from bayon.cards import FEES, Decider, Desk, FeeRule, Issuer, NewDecider
 from bayon.cms import attributes, shapes
 from bayon.cms.jsonapi import document
 from bayon.cms.operation import ISSUER, CardOperation, issuer_of, reading_of
 from bayon.cms.reply import changed, found
 from bayon.cms.wire import MEDIA_TYPE
 from bayon.db import Tx, read_clock
+from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX
 from bayon.web import Answer, Call, Shown
 
 PATH: Final = "/v1/issuer"
 NAME_LENGTH_MAX: Final = 100
 BASIS_POINTS: Final = 100
+TIMEOUT_MS_MIN: Final = 50
+TIMEOUT_MS_MAX: Final = 1_000
 SAMPLE: Final = {
     "data": {
         "id": "0199f3a0-7b2c-7c3e-9a51-3f6a3a0c7d11",
@@ -29,6 +34,7 @@ SAMPLE: Final = {
             "name": "Rocket Bank",
             "bin": "91160000",
             "fees": {"interbank_cash_withdrawal": {"flat": 300, "percent": 0.5}},
+            "decision": None,
         },
     }
 }
@@ -46,6 +52,7 @@ CHANGED: Final[shapes.Schema] = {
         "properties": dict.fromkeys(FEES, shapes.FEE_RULE),
         "additionalProperties": False,
     },
+    "decision": shapes.DECISION,
 }
 
 
@@ -75,7 +82,8 @@ class Issuers:
                 method="PATCH",
                 path=PATH,
                 summary="Update the issuer",
-                doc="Changes its name and its fees, one by one; a fee that is null goes.",
+                doc="Changes its name, its fees, one by one (a fee that is null goes), and whom it "
+                "has asked before a card is decided on: the answer has the secret that signs.",
                 serve=self.update,
                 access=ISSUER,
                 takes="issuer",
@@ -99,15 +107,82 @@ class Issuers:
         reading = reading_of(call, resource_id=str(issuer_id))
         name = reading.optional("name", _name)
         fees = reading.optional("fees", _fees)
+        # One member, so that one that is null (nobody) is told from one that is not there.
+        decision = reading.optional("decision", self._decider)
         reading.finish()
+        secret = events.new_secret()
 
         async def work(tx: Tx) -> Issuer:
-            if name is None and fees is None:
+            if name is None and fees is None and decision is None:
                 return await cards.find_issuer(tx, issuer_id=issuer_id)
             now = (await read_clock(tx)).now()
-            return await cards.update_issuer(tx, issuer_id=issuer_id, name=name, fees=fees, now=now)
+            sealed = events.seal_secret(secret, endpoint_id=issuer_id, sealer=self.desk.sealer)
+            return await cards.update_issuer(
+                tx,
+                issuer_id=issuer_id,
+                name=name,
+                fees=fees,
+                now=now,
+                decision=None if decision is None else _new(decision, sealed),
+            )
 
-        return changed(await self.desk.db.transaction(work))
+        issuer = await self.desk.db.transaction(work)
+        if not decision:
+            return changed(issuer)
+        self.desk.consultant.forget()
+        return _with_secret(issuer, secret)
+
+    def _decider(self, value: object) -> Sequence[Decider]:
+        """Read whom to ask, each member that is not there as usual; nobody is an empty list."""
+        if value is None:
+            return ()
+        given = attributes.object_of(value)
+        titles: dict[str, str] = {}
+        for member, check in self._checks().items():
+            try:
+                if member in given or member == "url":
+                    check(given.get(member))
+            except ValueError as error:
+                titles[f"/{member}"] = str(error)
+        if titles:
+            raise attributes.Wrong(titles)
+        usual = {"timeout_ms": TIMEOUT_MS_MAX, "default": "decline"}
+        known = {m: v for m, v in {**usual, **given}.items() if m in {*usual, "url"}}
+        return [msgspec.convert(known, Decider)]
+
+    def _checks(self) -> Mapping[str, Callable[[object], object]]:
+        return {
+            "url": attributes.url(self.desk.fetcher.judge),
+            "timeout_ms": _timeout,
+            "default": _default,
+        }
+
+
+def _new(decision: Sequence[Decider], secret_sealed: bytes) -> NewDecider:
+    if not decision:
+        return NewDecider(decider=None, secret_sealed=None)
+    return NewDecider(decider=decision[0], secret_sealed=secret_sealed)
+
+
+def _with_secret(issuer: Issuer, secret: Secret) -> Answer:
+    """Show the issuer with the secret that signs its questions: this once."""
+    shown = cards.document.resource(issuer)
+    decision = cast("dict[str, object]", cast("dict[str, object]", shown["attributes"])["decision"])
+    decision["signing_secret"] = secret.reveal()
+    return Answer(body=document(shown), status=200, media_type=MEDIA_TYPE)
+
+
+def _timeout(value: object) -> int:
+    timeout_ms = attributes.whole(value)
+    if not TIMEOUT_MS_MIN <= timeout_ms <= TIMEOUT_MS_MAX:
+        raise ValueError(f"must be from {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}")
+    return timeout_ms
+
+
+def _default(value: object) -> object:
+    if value not in {"approve", "decline"}:
+        raise ValueError("must be one of: approve, decline")
+    return value
 
 
 def _name(value: object) -> str:

@@ -7,6 +7,7 @@ from bayon.events.endpoints import (
     delete_endpoint,
     find_endpoint,
     list_endpoints,
+    new_secret,
     rotate_secret,
     update_endpoint,
 )
@@ -30,6 +31,8 @@ from bayon.events.outbox import (
     whole,
 )
 from bayon.events.schedule import Policy
+from bayon.events.sign import headers as sign
+from bayon.events.sign import open_secret, seal_secret
 
 __all__ = [
     "TIMEOUT_S",
@@ -52,10 +55,14 @@ __all__ = [
     "list_attempts",
     "list_endpoints",
     "list_events",
+    "new_secret",
+    "open_secret",
     "open_stream",
     "replay",
     "resend",
     "rotate_secret",
+    "seal_secret",
+    "sign",
     "subjects_told",
     "update_endpoint",
     "whole",

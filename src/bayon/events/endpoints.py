@@ -59,7 +59,7 @@ async def create_endpoint(
         created_at=now,
         updated_at=now,
     )
-    secret = _new_secret()
+    secret = new_secret()
     sealed = seal_secret(secret, endpoint_id=endpoint.id, sealer=sealer)
     await store.insert(tx, endpoint, seq=seq, bare=bare, secret_sealed=sealed)
     return NewSecret(endpoint=endpoint, secret=secret)
@@ -134,7 +134,7 @@ async def rotate_secret(
     One before that counts no more. Locks and writes `endpoint`. Errors: `EndpointNotFound`.
     """
     found = _there(await store.find(tx, endpoint_id, owner_id=owner_id, lock=True))
-    secret = _new_secret()
+    secret = new_secret()
     sealed = seal_secret(secret, endpoint_id=endpoint_id, sealer=sealer)
     after = replace(found, previous_until=now + grace, updated_at=now)
     await store.rotate(tx, endpoint_id, secret_sealed=sealed, previous_until=now + grace, now=now)
@@ -147,5 +147,6 @@ def _there(found: Endpoint | None) -> Endpoint:
     return found
 
 
-def _new_secret() -> Secret:
+def new_secret() -> Secret:
+    """Make a secret that signs: 32 letters and digits."""
     return Secret("".join(secrets.choice(_ALPHABET) for _ in range(SECRET_LENGTH)))

@@ -40,6 +40,9 @@ READ_S: Final = 30.0
 ANSWER_S: Final = 1.0
 """How long an answer may take; then it is 91, and what has not begun is taken back."""
 
+ASK_S: Final = 1.0
+"""How long an issuer may take that is asked first."""
+
 SWEEP_S: Final = 0.05
 
 log = structlog.get_logger()
@@ -80,6 +83,7 @@ class Host:
         """How many answers there were, by link, MTI and code."""
 
         self._waiting: deque[_Waiting] = deque()
+        self._asking: deque[_Waiting] = deque()
 
     async def serve(self, listeners: Sequence[socket.socket]) -> None:
         """Serve each link on its socket until cancelled; whoever waits then is answered first."""
@@ -100,7 +104,10 @@ class Host:
     def wait_for(self, future: asyncio.Future[Reply[Moved]]) -> None:
         """Let an answer take its time, and no longer."""
         now = asyncio.get_running_loop().time()
-        self._waiting.append(_Waiting(now + self.answer_s, future))
+        if isinstance(future, asyncio.Task):  # its issuer is asked first, which may take its time
+            self._asking.append(_Waiting(now + ASK_S + self.answer_s, future))
+        else:
+            self._waiting.append(_Waiting(now + self.answer_s, future))
 
     def count(self, link: Link, said: Message) -> None:
         """Count an answer."""
@@ -112,7 +119,7 @@ class Host:
         for link in self.links:
             for connection in link.connections:
                 connection.pause()
-        while self._waiting and any(not each.future.done() for each in self._waiting):
+        while any(not each.future.done() for each in (*self._waiting, *self._asking)):
             self._sweep(asyncio.get_running_loop().time())
             await asyncio.sleep(SWEEP_S)
         await asyncio.sleep(0)
@@ -121,9 +128,9 @@ class Host:
                 connection.close()
 
     def _sweep(self, now: float) -> None:
-        waiting = self._waiting
-        while waiting and (waiting[0].future.done() or waiting[0].until <= now):
-            waiting.popleft().future.cancel()
+        for waiting in (self._waiting, self._asking):
+            while waiting and (waiting[0].future.done() or waiting[0].until <= now):
+                waiting.popleft().future.cancel()
         for link in self.links:
             for connection in list(link.connections):
                 connection.look(now)
