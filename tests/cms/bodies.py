@@ -24,6 +24,8 @@ PATCH: Final[Mapping[str, str]] = {
     "update_account": "/v1/accounts/{account}",
     "update_card": "/v1/cards/{card}",
     "update_issuer": "/v1/issuer",
+    "update_account_controls": "/v1/accounts/{account}/controls",
+    "update_card_controls": "/v1/cards/{card}/controls",
 }
 OPERATIONS: Final = {**POST, **PATCH}
 
@@ -75,6 +77,8 @@ class Desk:
             "update_account": resource_document("account", ids["account"]),
             "update_card": resource_document("card", ids["card"]),
             "update_issuer": resource_document("issuer", self.clerk.issuer_id),
+            "update_account_controls": resource_document("controls", ids["account"]),
+            "update_card_controls": resource_document("controls", ids["card"]),
         }
         return documents[operation]
 

@@ -68,6 +68,30 @@ NO_AMOUNT: Final[Wrong] = [
     *NO_WHOLE,
     ([0, -1, AMOUNT_MINOR_MAX + 1, 10**30, -1e30], f"must be from 1 to {AMOUNT_MINOR_MAX}"),
 ]
+NO_LIMIT: Final[Wrong] = [
+    *NO_WHOLE,
+    ([-1, AMOUNT_MINOR_MAX + 1, 1e30], f"must be from 0 to {AMOUNT_MINOR_MAX}"),
+]
+NO_COUNT: Final[Wrong] = [*NO_WHOLE, ([-1, 1_000_001, 1e30], "must be from 0 to 1000000")]
+
+
+def no_list(word: str) -> Wrong:
+    return [
+        ([True, 0, 1.5, "", word, {}, {"0": word}], "must be a list"),
+        ([[word] * 1_001], "must have at most 1000 entries"),
+    ]
+
+
+LISTS: Final = ("_mccs", "_countries")
+CONTROLS: Final[Mapping[str, Wrong]] = {
+    "/data/attributes/amount_per_transaction": NO_LIMIT,
+    "/data/attributes/amount_per_day": NO_LIMIT,
+    "/data/attributes/count_per_day": NO_COUNT,
+    "/data/attributes/allowed_mccs": no_list("4121"),
+    "/data/attributes/blocked_mccs": no_list("4121"),
+    "/data/attributes/allowed_countries": no_list("KH"),
+    "/data/attributes/blocked_countries": no_list("KH"),
+}
 NO_SIX_DIGITS: Final = ("", "12345", "1234567", "12345x", "12 456", "١٢٣٤٥٦", "123456\n", "-12345")
 NO_INSTANT: Final[Wrong] = [
     *no_text(255),
@@ -136,6 +160,8 @@ WRONG: Final[Mapping[str, Mapping[str, Wrong]]] = {
         "/data/attributes/name": no_text(100),
         "/data/attributes/fees": NO_OBJECT,
     },
+    "update_account_controls": CONTROLS,
+    "update_card_controls": CONTROLS,
 }
 KYC_NAMES: Final = tuple(pointer for pointer in PROFILE if pointer.count("/") == 4)
 REQUIRED: Final[Mapping[str, Sequence[str]]] = {
@@ -225,7 +251,11 @@ async def test_what_may_be_missing_may_be_null_too(
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_everything_that_is_wrong_is_said_at_once(desk: Desk, operation: str) -> None:
-    wrong: dict[str, object] = {p: [0] for p in WRONG[operation] if not p.endswith("/individual")}
+    wrong: dict[str, object] = {
+        p: 0 if p.endswith(LISTS) else [0]
+        for p in WRONG[operation]
+        if not p.endswith("/individual")
+    }
     answer = await desk.ask(operation, desk.with_value(operation, wrong))
     assert pointed(answer).keys() == wrong.keys()
 

@@ -37,6 +37,10 @@ OF_ONE: Final[Mapping[Route, object]] = {
     ("GET", "/v1/accounts/{account}?include=cardholder"): None,
     ("PATCH", "/v1/accounts/{account}"): resource_document("account", "{account}", metadata={}),
     ("GET", "/v1/accounts/{account}/balance"): None,
+    ("GET", "/v1/accounts/{account}/controls"): None,
+    ("PATCH", "/v1/accounts/{account}/controls"): resource_document(
+        "controls", "{account}", count_per_day=1_000
+    ),
     ("POST", "/v1/accounts/{account}/topups"): {
         "data": {"type": "topup", "attributes": {"amount": 1, "funding_source": "x"}}
     },
@@ -47,6 +51,10 @@ OF_ONE: Final[Mapping[Route, object]] = {
     ("GET", "/v1/cards/{card}"): None,
     ("GET", "/v1/cards/{card}?include=account.cardholder"): None,
     ("PATCH", "/v1/cards/{card}"): resource_document("card", "{card}", status="lost"),
+    ("GET", "/v1/cards/{card}/controls"): None,
+    ("PATCH", "/v1/cards/{card}/controls"): resource_document(
+        "controls", "{card}", blocked_mccs=["7995"]
+    ),
     ("POST", "/v1/cards/{card}/management_tokens"): {
         "data": {"type": "card_management_token", "attributes": {"type": "pin_reset"}}
     },

@@ -347,6 +347,8 @@ PATHS: Final = [
     (f"/v1/events/{NOBODY}", "GET, HEAD"),
     (f"/v1/transactions/{NOBODY}", "GET, HEAD"),
     (f"/v1/accounts/{NOBODY}/balance", "GET, HEAD"),
+    (f"/v1/accounts/{NOBODY}/controls", "GET, HEAD, PATCH"),
+    (f"/v1/cards/{NOBODY}/controls", "GET, HEAD, PATCH"),
     (f"/v1/accounts/{NOBODY}/topups", "POST"),
     (f"/v1/cards/{NOBODY}/management_tokens", "POST"),
     ("/v1/issuer", "GET, HEAD, PATCH"),

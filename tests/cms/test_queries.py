@@ -76,6 +76,7 @@ ASKED: Final = [
     "/v1/issuer",
     f"/v1/accounts/{NOBODY}",
     f"/v1/accounts/{NOBODY}/balance",
+    f"/v1/cards/{NOBODY}/controls",
 ]
 
 

@@ -1,13 +1,13 @@
 """Control: see and change what a card, or an account with all its cards, may be used for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 from bayon.cards import controls_store as store
-from bayon.cards.controls import NO_CONTROLS, NOTHING_USED, Controls, Used, begin_of, day_of
+from bayon.cards.controls import NO_CONTROLS, NOTHING_USED, Controlled, begin_of, day_of
 from bayon.cards.controls_store import Owner
 from bayon.cards.model import CardAccountNotFound, CardNotFound
 from bayon.db import Tx
@@ -20,15 +20,6 @@ _NOT_FOUND: Final[Mapping[Owner, type[NotFound]]] = {
     "account": CardAccountNotFound,
     "card": CardNotFound,
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Controlled:
-    """The controls of a card or an account, by its id, and what was used today."""
-
-    id: UUID
-    controls: Controls
-    used: Used
 
 
 async def find_controls(

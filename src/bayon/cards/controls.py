@@ -51,6 +51,16 @@ class Used:
 
 NOTHING_USED: Final = Used()
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Controlled:
+    """The controls of a card or an account, by its id, and what was used today."""
+
+    id: UUID
+    controls: Controls
+    used: Used
+
+
 Subject = tuple[UUID, Controls]
 """The id of a card or an account, and its controls."""
 

@@ -10,6 +10,7 @@ from typing import Final
 from bayon.cards import Desk
 from bayon.cms.accounts import Accounts
 from bayon.cms.cardholders import Cardholders
+from bayon.cms.controls import ControlsApi
 from bayon.cms.hooks import Hooks
 from bayon.cms.issued import Cards
 from bayon.cms.issuers import Issuers
@@ -39,6 +40,7 @@ class CardApi:
             Events(desk=self.desk),
             Transactions(desk=self.desk),
             Issuers(desk=self.desk),
+            ControlsApi(desk=self.desk),
             Hooks(desk=self.desk, sealer=self.sealer),
         )
         found: Sequence[Operation] = [o for each in resources for o in each.operations()]

@@ -112,6 +112,22 @@ FEE_RULE: Final[Schema] = {
     },
     "additionalProperties": False,
 }
+MCCS: Final[Schema] = {
+    "type": ["array", "null"],
+    "maxItems": 1_000,
+    "items": {"type": "string", "pattern": "^[0-9]{4}$"},
+}
+COUNTRIES: Final[Schema] = {
+    "type": ["array", "null"],
+    "maxItems": 1_000,
+    "items": {"type": "string", "pattern": "^[A-Z]{2}$", "description": "ISO 3166"},
+}
+LIMIT: Final[Schema] = {"type": ["integer", "null"], "minimum": 0, "description": "null: none"}
+CONTROLS: Final[Schema] = {
+    **dict.fromkeys(("amount_per_transaction", "amount_per_day", "count_per_day"), LIMIT),
+    **dict.fromkeys(("allowed_mccs", "blocked_mccs"), MCCS),
+    **dict.fromkeys(("allowed_countries", "blocked_countries"), COUNTRIES),
+}
 
 
 def _resource(kind: str, attributes: Schema, *related: str) -> Schema:
@@ -342,6 +358,17 @@ COMPONENTS: Final[Schema] = {
             "name": TEXT,
             "bin": {"type": "string", "pattern": "^[0-9]{6,9}$"},
             "fees": {"type": "object", "additionalProperties": FEE_RULE},
+        },
+    ),
+    "Controls": _resource(
+        "controls",
+        {
+            **CONTROLS,
+            "used_today": {
+                "type": "object",
+                "required": ["amount", "count"],
+                "properties": {"amount": MINOR, "count": {"type": "integer"}},
+            },
         },
     ),
 }
