@@ -97,15 +97,16 @@ async def _kill_postgresql(home: Home, journal: Journal, *, times: int) -> None:
 @asynccontextmanager
 async def _payers(dev: Dev, journal: Journal) -> AsyncGenerator[None]:
     """Pay from many hands until told to stop, or until nobody answers any more."""
+    stop = asyncio.Event()
     async with dev.bank() as bank, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_pay_on(bank, journal)) for _ in range(PAYERS)]
+        for _ in range(PAYERS):
+            group.create_task(_pay_on(bank, journal, stop))
         yield
-        for task in tasks:
-            task.cancel()
+        stop.set()  # not cancelled: whoever is just connecting would leave its socket open
 
 
-async def _pay_on(bank: httpx.AsyncClient, journal: Journal) -> None:
-    while True:
+async def _pay_on(bank: httpx.AsyncClient, journal: Journal, stop: asyncio.Event) -> None:
+    while not stop.is_set():
         external_ref = os.urandom(8).hex()
         journal.unanswered.add(external_ref)
         try:
