@@ -8,7 +8,7 @@ from bayon.cards.cardholders import CreateCardholder, create_cardholders, update
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
 from bayon.cards.clearing import Clear, Present
-from bayon.cards.clearing_csv import read_csv as read_clearing_csv
+from bayon.cards.clearing_csv import read_clearing_csv
 from bayon.cards.clearing_import import (
     Readied,
     begin_clearing,

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from bayon import events, ledger
+from bayon.cards import clearing_store
 from bayon.cards import transaction_store as store
 from bayon.cards.model import Transaction
 from bayon.db import Tx
@@ -32,8 +33,8 @@ async def check(tx: Tx, *, page_size: int = PAGE_SIZE) -> list[Finding]:
 
     Invariants: a settled transaction moved its amount on its account in its direction, another
     moved nothing; a pending one holds its amount, another holds nothing; each was told of once; it
-    is on its card's account, and its account its issuer's; no account's money is moved or held by
-    anything else.
+    is on its card's account, and its account its issuer's; what a clearing record tells of is
+    settled; no account's money is moved or held by anything else.
     """
     found: list[Finding] = []
     after: UUID | None = None
@@ -44,6 +45,8 @@ async def check(tx: Tx, *, page_size: int = PAGE_SIZE) -> list[Finding]:
     found += [
         Finding("a transaction is its card's", str(i)) for i in await store.check_strangers(tx)
     ]
+    lost = await clearing_store.lost_transactions(tx)
+    found += [Finding("a clearing record's transaction is settled", str(i)) for i in lost]
     return [*found, *await _causes(tx, page_size)]
 
 

@@ -44,7 +44,8 @@ class Present:
 
     The card is named by its issuer and its id, or by its number's digest. With an `original` that
     is known this clears it; else it is posted by itself. It was cleared, so it is owed, whatever
-    state the card is in and whatever is there.
+    state the card is in and whatever is there. `reconciles`: it tells of what was posted at once,
+    if that is what its original was, also where the amount is another.
     """
 
     issuer_id: UUID | None = None
@@ -58,6 +59,7 @@ class Present:
     merchant: Merchant
     original: Original | None = None
     final: bool = True
+    reconciles: bool = False
     occurred_at: datetime | None = None
     trace: Trace | None = None
 

@@ -129,8 +129,8 @@ def _present(loaded: Loaded, seat: Seat | None, command: Present) -> Moved | Bay
     if original is not None and (command.adjustment == "debit" or command.reconciles):
         found = loaded.find(original, adjustment=command.adjustment)
         done = None if found is None else _end(loaded, *found, command)
-        if done is not None:
-            return replace(done, matched=True) if isinstance(done, Moved) else done
+        if found is not None and done is not None:
+            return replace(done, before=found[1]) if isinstance(done, Moved) else done
     presented = present(loaded.book, seat, command, rates=loaded.rates)
     return presented if isinstance(presented, BayonError) else loaded.make(seat, presented)
 

@@ -18,7 +18,10 @@ UnmatchedKind = Literal["reversal", "advice", "completion"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Original:
-    """What a message says of the one it is about; `amount_minor` in the merchant's currency."""
+    """What a message says of the one it is about; `amount_minor` in the merchant's currency.
+
+    `tolerance_percent`: by how much, of the amount that was authorised, it may be another.
+    """
 
     message_id: UUID | None = None
     pan_digest: bytes | None = None
@@ -27,6 +30,7 @@ class Original:
     approval_code: str | None = None
     stan: str | None = None
     amount_minor: int | None = None
+    tolerance_percent: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,4 +83,24 @@ def _by_number(original: Original, _: Transaction, trace: Trace) -> bool:
     return given and (original.rrn, original.stan) == (trace.rrn, trace.stan)
 
 
-_LADDER: Final[tuple[_Rung, ...]] = (_by_message, _by_reference, _by_approval, _by_number)
+def _by_both(original: Original, _: Transaction, trace: Trace) -> bool:
+    given = original.rrn is not None and original.approval_code is not None
+    return given and (original.rrn, original.approval_code) == (trace.rrn, trace.approval_code)
+
+
+def _by_tolerance(original: Original, transaction: Transaction, trace: Trace) -> bool:
+    if original.approval_code is None or original.amount_minor is None:
+        return False
+    apart_minor = abs(original.amount_minor - transaction.transaction_amount_minor)
+    allowed = original.tolerance_percent * transaction.transaction_amount_minor
+    return original.approval_code == trace.approval_code and apart_minor * 100 <= allowed
+
+
+_LADDER: Final[tuple[_Rung, ...]] = (
+    _by_message,
+    _by_reference,
+    _by_approval,
+    _by_number,
+    _by_both,
+    _by_tolerance,
+)

@@ -36,12 +36,19 @@ def vault_verbs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+async def vault_of(tx: Tx, settings: Settings) -> Vault:
+    """Make this database's vault: by the sandbox's own keys, else by yours."""
+    if await is_sandbox(tx):
+        return Vault((await sandbox.keep_keys(tx)).vault)
+    return Vault(vault_keys(settings))
+
+
 async def _rotate(args: Args) -> int:
     if args.step < 1:
         raise Invalid("A step is one card number or more.")
 
     async def work(db: Database, settings: Settings) -> tuple[Vault, int, dict[int, int]]:
-        vault = await db.transaction(lambda tx: _vault_of(tx, settings))
+        vault = await db.transaction(lambda tx: vault_of(tx, settings))
         count = await _reseal_all(db, vault, step=args.step)
         return vault, count, await _sealed_under(db, vault)
 
@@ -69,13 +76,6 @@ async def _reseal(db: Database, vault: Vault, after: UUID | None, step: int) -> 
 
 async def _sealed_under(db: Database, vault: Vault) -> dict[int, int]:
     return await db.read(lambda tx: cards.sealed_under(tx, vault=vault))
-
-
-async def _vault_of(tx: Tx, settings: Settings) -> Vault:
-    """Make this database's vault: by the sandbox's own keys, else by yours."""
-    if await is_sandbox(tx):
-        return Vault((await sandbox.keep_keys(tx)).vault)
-    return Vault(vault_keys(settings))
 
 
 async def _new_key(args: Args) -> int:

@@ -25,6 +25,7 @@ VERBS: Final = (
     ("cardholders", "issuers", "cardholders_verbs", "reviews: waiting, approve, reject"),
     ("tokens", "access", "tokens_verbs", "access tokens: create, list, revoke"),
     ("rates", "rates", "rates_verbs", "exchange rates: set, list, import"),
+    ("clearing", "clearing", "clearing_verbs", "what was cleared: import, unmatched, report"),
     ("webhooks", "webhooks", "webhooks_verbs", "list, create, listen, replay"),
     ("vault", "rotate", "vault_verbs", "the key of card numbers: rotate, new-key"),
     ("khqr", "codes", "khqr_verbs", "KHQR codes: make, read"),
