@@ -34,7 +34,8 @@ ROOMS: Final = {
     "postgres": "account place process server",
     "cards": (
         "accounts advise authorize billing cardholders change check chip cipher clearing "
-        "clearing_csv clearing_import clearing_ipm clearing_store countries cvv desk document "
+        "clearing_csv clearing_import clearing_ipm clearing_store control controls "
+        "controls_store countries cvv desk document "
         "find hsm issue issuers lifecycle loaded merchants model move original pin pin_block "
         "presentment rate_file rate_store rate_table rates redeem review review_store rotate "
         "store tell texts till topup trace_store transaction_store vault vault_store"
@@ -50,8 +51,8 @@ ROOMS: Final = {
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api callbacks participants register samples tokens wire",
     "cms": (
-        "accounts api attributes cardholders hooks issued issuers jsonapi operation query reply "
-        "samples shapes transactions wire"
+        "accounts api attributes cardholders controls hooks issued issuers jsonapi operation "
+        "query reply samples shapes transactions wire"
     ),
     "network": (
         "acquirer client describe fields frame glance host iso8583 links load messages plan "
