@@ -58,6 +58,12 @@ def declined(message: Message) -> Message:
     return Message(mti=said.mti, fields={**said.fields, 39: "51"})
 
 
+def balanced(message: Message) -> Message:
+    said = answered(message)
+    amounts = "0001840C0000000100000002840D000000000005"
+    return Message(mti=said.mti, fields={**said.fields, 54: amounts})
+
+
 def silent(_: Message) -> None:
     return None
 
@@ -136,6 +142,14 @@ def test_a_decline_ends_with_1_and_says_why(capsys: pytest.CaptureFixture[str]) 
     with host(declined) as (port, _):
         assert acquirer(port, "purchase", "--amount=1") == 1
     assert "DECLINED        51 insufficient funds, in " in capsys.readouterr().out
+
+
+def test_balances_are_written_as_people_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with host(balanced) as (port, seen):
+        assert acquirer(port, "inquire") == 0
+    assert seen[0].fields[3] == "310000"
+    out = capsys.readouterr().out
+    assert "ledger          100.00 USD\navailable       -0.05 USD\n" in out
 
 
 def test_without_an_answer_it_ends_with_3_and_the_word_to_reverse_by(

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from bayon.iso4217 import by_number
+from bayon.iso4217 import IsoCurrency, by_code, by_number
 from bayon.network import Loaded, Message, Profile, acquirer, describe, redacted, response_name
 
 WIDTH: Final = 15
@@ -122,12 +122,13 @@ def _sums(exchange: Exchange) -> list[tuple[str, str]]:
 def _of_answer(answer: Message) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if amount := answer.fields.get(4):
-        found.append(("amount", _major(int(amount), answer.fields.get(49, ""))))
+        number = answer.fields.get(49, "")
+        found.append(("amount", _major(int(amount), by_number(number), number)))
     if code := answer.fields.get(38):
         found.append(("approval code", code))
     return found + [
-        (balance.kind, _major(balance.minor, balance.currency))
-        for balance in acquirer.balances(answer)
+        (each.kind, _major(each.minor, by_code(each.currency), each.currency))
+        for each in acquirer.balances(answer)
     ]
 
 
@@ -135,11 +136,10 @@ def _code(answer: Message | None) -> str:
     return answer.fields.get(39, "") if answer else ""
 
 
-def _major(minor: int, number: str) -> str:
+def _major(minor: int, currency: IsoCurrency | None, called: str) -> str:
     """Write an amount as people do: 12.34 USD."""
-    currency = by_number(number)
     if currency is None:
-        return f"{minor} {number}".strip()
+        return f"{minor} {called}".strip()
     sign, digits = "-" if minor < 0 else "", f"{abs(minor):0{currency.exponent + 1}d}"
     whole = len(digits) - currency.exponent
     return (
