@@ -34,11 +34,12 @@ ROOMS: Final = {
     "postgres": "account place process server",
     "cards": (
         "accounts advise authorize billing cardholders change check chip cipher clearing "
-        "clearing_csv clearing_import clearing_ipm clearing_store control controls "
-        "controls_store countries cvv desk document "
-        "find hsm issue issuers lifecycle loaded merchants model move original pin pin_block "
-        "presentment rate_file rate_store rate_table rates redeem review review_store rotate "
-        "store tell texts till topup trace_store transaction_store vault vault_store"
+        "clearing_csv clearing_import clearing_ipm clearing_store consult control controls "
+        "controls_store countries cvv decider_store desk document find hsm issue issuers "
+        "lifecycle loaded merchants model "
+        "move original pin pin_block presentment rate_file rate_store rate_table rates redeem "
+        "review review_store rotate store tell texts till topup trace_store transaction_store "
+        "vault vault_store"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "

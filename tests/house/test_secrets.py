@@ -18,6 +18,7 @@ MAY_SET_UP_LOGGING: Final = frozenset({"log.py"})
 MAY_REVEAL: Final = {
     "app.py:build": "hands the sealing keys to the sealer",
     "bakong/callbacks.py:_with_secret": "shows a callback's signing secret, the once it is made",
+    "cms/issuers.py:_with_secret": "shows a decision's signing secret, the once it is made",
     "bakong/register.py:_smtp": "signs on at the mail server",
     "bakong/tokens.py:make": "signs a token",
     "bakong/tokens.py:signed": "checks a token's signature",

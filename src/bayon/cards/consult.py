@@ -62,7 +62,7 @@ class Consultant:
         self._finding: Batcher[Reference, Held | None] = Batcher(self._find, size_max=LOOKUPS_MAX)
 
     def is_asked(self) -> bool:
-        """Tell whether anybody has to be asked, as far as is known; and look again, if it is old."""
+        """Tell whether anybody has to be asked, as far as is known; look again, if that is old."""
         if self._read_at is None:
             return True
         if time.monotonic() - self._read_at > AGE_S_MAX:

@@ -120,11 +120,16 @@ async def update_issuer(
         updated_at=now,
     )
     if decision is not None:
-        after = replace(
-            after, decision=decision.decider, decision_secret_sealed=decision.secret_sealed
-        )
+        after = _asking(after, decision)
     await store.update_issuer(tx, after)
     return after
+
+
+def _asking(issuer: Issuer, new: NewDecider) -> Issuer:
+    """Have somebody asked, with the secret there is, if it is the same URL as before."""
+    same = issuer.decision and new.decider and issuer.decision.url == new.decider.url
+    sealed = issuer.decision_secret_sealed if same else new.secret_sealed
+    return replace(issuer, decision=new.decider, decision_secret_sealed=sealed)
 
 
 def _taken(issuers: Sequence[Issuer], name: str, *, but: UUID) -> bool:

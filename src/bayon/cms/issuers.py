@@ -17,6 +17,7 @@ from bayon.cms.wire import MEDIA_TYPE
 from bayon.db import Tx, read_clock
 from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX
+from bayon.seal import Sealer
 from bayon.web import Answer, Call, Shown
 
 PATH: Final = "/v1/issuer"
@@ -107,8 +108,9 @@ class Issuers:
         reading = reading_of(call, resource_id=str(issuer_id))
         name = reading.optional("name", _name)
         fees = reading.optional("fees", _fees)
-        # One member, so that one that is null (nobody) is told from one that is not there.
-        decision = reading.optional("decision", self._decider)
+        # In a list, so that nobody (null) is told from nothing said.
+        asked = reading.optional("decision", self._decider)
+        decision = [asked] if reading.has("decision") else None
         reading.finish()
         secret = events.new_secret()
 
@@ -123,19 +125,17 @@ class Issuers:
                 name=name,
                 fees=fees,
                 now=now,
-                decision=None if decision is None else _new(decision, sealed),
+                decision=None if decision is None else _new(decision[0], sealed),
             )
 
         issuer = await self.desk.db.transaction(work)
-        if not decision:
-            return changed(issuer)
         self.desk.consultant.forget()
+        if not _opens(issuer, secret, self.desk.sealer):
+            return changed(issuer)
         return _with_secret(issuer, secret)
 
-    def _decider(self, value: object) -> Sequence[Decider]:
-        """Read whom to ask, each member that is not there as usual; nobody is an empty list."""
-        if value is None:
-            return ()
+    def _decider(self, value: object) -> Decider:
+        """Read whom to ask, each member that is not there as usual."""
         given = attributes.object_of(value)
         titles: dict[str, str] = {}
         for member, check in self._checks().items():
@@ -148,7 +148,7 @@ class Issuers:
             raise attributes.Wrong(titles)
         usual = {"timeout_ms": TIMEOUT_MS_MAX, "default": "decline"}
         known = {m: v for m, v in {**usual, **given}.items() if m in {*usual, "url"}}
-        return [msgspec.convert(known, Decider)]
+        return msgspec.convert(known, Decider)
 
     def _checks(self) -> Mapping[str, Callable[[object], object]]:
         return {
@@ -158,10 +158,16 @@ class Issuers:
         }
 
 
-def _new(decision: Sequence[Decider], secret_sealed: bytes) -> NewDecider:
-    if not decision:
-        return NewDecider(decider=None, secret_sealed=None)
-    return NewDecider(decider=decision[0], secret_sealed=secret_sealed)
+def _new(decider: Decider | None, secret_sealed: bytes) -> NewDecider:
+    return NewDecider(decider=decider, secret_sealed=secret_sealed if decider else None)
+
+
+def _opens(issuer: Issuer, secret: Secret, sealer: Sealer) -> bool:
+    """Tell whether this is the secret that signs from now on: the one before, if it is kept."""
+    sealed = issuer.decision_secret_sealed
+    if sealed is None:
+        return False
+    return events.open_secret(sealed, endpoint_id=issuer.id, sealer=sealer) == secret
 
 
 def _with_secret(issuer: Issuer, secret: Secret) -> Answer:

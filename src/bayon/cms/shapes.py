@@ -112,6 +112,16 @@ FEE_RULE: Final[Schema] = {
     },
     "additionalProperties": False,
 }
+DECISION: Final[Schema] = {
+    "type": ["object", "null"],
+    "properties": {
+        "url": {"type": "string", "format": "uri"},
+        "timeout_ms": {"type": "integer", "minimum": 50, "maximum": 1_000},
+        "default": {"type": "string", "enum": ["approve", "decline"]},
+        "signing_secret": {"type": "string", "readOnly": True, "description": "shown once"},
+    },
+    "required": ["url"],
+}
 MCCS: Final[Schema] = {
     "type": ["array", "null"],
     "maxItems": 1_000,
@@ -358,6 +368,7 @@ COMPONENTS: Final[Schema] = {
             "name": TEXT,
             "bin": {"type": "string", "pattern": "^[0-9]{6,9}$"},
             "fees": {"type": "object", "additionalProperties": FEE_RULE},
+            "decision": DECISION,
         },
     ),
     "Controls": _resource(
