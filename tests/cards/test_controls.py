@@ -27,7 +27,6 @@ from bayon.cards import (
     Present,
     Reverse,
     Transaction,
-    Used,
 )
 from bayon.cards.controls import begin_of, day_of, judge_place
 from bayon.cards.model import Decline
@@ -88,16 +87,32 @@ async def control(
     **change: Any,  # noqa: ANN401 - fields of Controls
 ) -> Controlled:
     """Change the controls of a card, or of the account if no card is named."""
+    owner = owner_of(purse, card)
+
+    async def work(tx: Tx) -> bool:
+        at = now or await now_of(tx)
+        return await cards.update_controls(tx, **owner, change=change, now=at)
+
+    async def recount(tx: Tx) -> None:
+        await cards.recount(tx, **owner, now=now or await now_of(tx))
+
+    if await db.transaction(work):
+        await db.transaction(recount)
+    return await shown(db, purse, card=card, now=now)
+
+
+def owner_of(purse: Purse, card: Card | None) -> dict[str, Any]:
+    owner, owner_id = ("card", card.id) if card else ("account", purse.account.id)
+    return {"issuer_id": purse.issuer.id, "owner": owner, "owner_id": owner_id}
+
+
+async def shown(
+    db: Database, purse: Purse, *, card: Card | None = None, now: datetime | None = None
+) -> Controlled:
+    owner = owner_of(purse, card)
 
     async def work(tx: Tx) -> Controlled:
-        return await cards.update_controls(
-            tx,
-            issuer_id=purse.issuer.id,
-            owner="card" if card else "account",
-            owner_id=card.id if card else purse.account.id,
-            change=change,
-            now=now or await now_of(tx),
-        )
+        return await cards.find_controls(tx, **owner, now=now or await now_of(tx))
 
     return await db.transaction(work)
 
@@ -106,18 +121,7 @@ async def used(
     db: Database, purse: Purse, *, card: Card | None = None, now: datetime | None = None
 ) -> tuple[int, int]:
     """Tell the amount and the count of the day."""
-
-    async def work(tx: Tx) -> Used:
-        found = await cards.find_controls(
-            tx,
-            issuer_id=purse.issuer.id,
-            owner="card" if card else "account",
-            owner_id=card.id if card else purse.account.id,
-            now=now or await now_of(tx),
-        )
-        return found.used
-
-    found = await db.transaction(work)
+    found = (await shown(db, purse, card=card, now=now)).used
     return found.amount_minor, found.count
 
 
@@ -316,6 +320,13 @@ async def test_an_increment_counts_to_its_limits(db: Database, purse: Purse) -> 
     await control(db, purse, card=purse.card, amount_per_day_minor=None)
     assert (await move_one(db, increment(made, 101))).decline_reason == Decline.AMOUNT_LIMIT
     assert (await move_one(db, increment(made, 100))).amount_minor == 900
+    await control(db, purse, amount_per_transaction_minor=None, count_per_day=0)
+    assert (await move_one(db, increment(made, 1))).amount_minor == 901  # no second transaction
+    await control(db, purse, allowed_mccs=frozenset({"7995"}))
+    assert (await move_one(db, increment(made, 1))).decline_reason == Decline.NOT_PERMITTED
+    (refused,) = await move_all(db, [increment(made, 0)])
+    assert getattr(refused, "decline_reason", None) == Decline.NOT_PERMITTED
+    assert await used(db, purse) == (901, 1)
 
 
 async def test_a_reversal_gives_back_a_part_and_then_the_rest(db: Database, purse: Purse) -> None:
@@ -474,6 +485,34 @@ async def test_two_processes_at_once_stay_below_a_limit_together(
     made = [reply.outcome for reply in replies if reply.outcome is not None]
     assert Counter(each.decline_reason for each in made) == {None: 10, Decline.AMOUNT_LIMIT: 30}
     assert await used(db, purse) == (1_000, 10)
+
+
+@pytest.mark.parametrize("of_card", [True, False])
+async def test_what_is_under_way_while_a_limit_is_set_is_counted(
+    shared: tuple[Database, str], purse: Purse, *, of_card: bool
+) -> None:
+    db, url = shared
+    card = purse.card if of_card else None
+    made: list[Transaction] = []
+
+    async def spend(desk: Desk) -> None:
+        for n in range(20):
+            reply = await desk.move(make_request(make_authorize(purse.card, 10 + n)))
+            assert reply.outcome is not None
+            made.append(reply.outcome)
+
+    async def limit() -> None:
+        await asyncio.sleep(0.01)
+        for _ in range(5):
+            await control(db, purse, card=card, count_per_day=1_000)
+            await control(db, purse, card=card, count_per_day=None)
+        await control(db, purse, card=card, count_per_day=1_000)
+
+    async with desks_on(url, 3) as desks:
+        await asyncio.gather(*(spend(desk) for desk in desks * 2), limit())
+    assert {each.status for each in made} == {"pending"}
+    spent_minor = sum(each.amount_minor for each in made)
+    assert await used(db, purse, card=card) == (spent_minor, 120)
 
 
 async def test_limits_cost_two_statements_a_batch_and_none_where_there_are_none(

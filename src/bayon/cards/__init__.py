@@ -22,7 +22,7 @@ from bayon.cards.clearing_import import (
 )
 from bayon.cards.clearing_ipm import BLOCKINGS, ENCODINGS, is_ipm, read_ipm
 from bayon.cards.clearing_store import Entry, ImportedFile
-from bayon.cards.control import find_controls, update_controls
+from bayon.cards.control import find_controls, recount, update_controls
 from bayon.cards.controls import Controlled, Controls, Used
 from bayon.cards.cvv import Track2
 from bayon.cards.desk import Desk
@@ -216,6 +216,7 @@ __all__ = [
     "read_rate",
     "read_rates",
     "ready_records",
+    "recount",
     "redeem",
     "related",
     "reseal",

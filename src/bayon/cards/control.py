@@ -39,22 +39,39 @@ async def find_controls(
 
 async def update_controls(
     tx: Tx, *, issuer_id: UUID, owner: Owner, owner_id: UUID, change: Change, now: datetime
-) -> Controlled:
-    """Change controls, one by one; the first limit a day begins with what was used today already.
+) -> bool:
+    """Change controls, one by one; tells whether what is used a day has to be counted from now on.
 
-    Locks what may change that: transactions that wait, then cards, then the account. Writes the
-    controls, and what was used. Errors: `CardNotFound`, `CardAccountNotFound`.
+    Then it has been, up to now, and is by every batch that begins after the commit; one that is
+    under way knows of no limit yet, and after it `recount` has to be called. Locks what may change
+    what was used: transactions, then cards, then the account. Writes the controls, and what was
+    used. Errors: `CardNotFound`, `CardAccountNotFound`.
     """
     there, _ = await store.find_controls(tx, owner, owner_id, issuer_id=issuer_id)
     if not there:
         raise _NOT_FOUND[owner]
-    day = day_of(now)
-    await store.lock_movers(tx, owner, owner_id, since=begin_of(day))
+    await store.lock_movers(tx, owner, owner_id, since=begin_of(day_of(now)))
     _, found = await store.find_controls(tx, owner, owner_id, issuer_id=issuer_id, lock=True)
     before = found or NO_CONTROLS
     after = replace(before, **cast("Any", change))
     await store.update_controls(tx, owner, owner_id, None if after == NO_CONTROLS else after)
-    if after.a_day and not before.a_day:
-        used = await store.count_used(tx, owner, owner_id, issuer_id=issuer_id, since=begin_of(day))
-        await store.save_used(tx, [((owner_id, day), used)])
-    return await find_controls(tx, issuer_id=issuer_id, owner=owner, owner_id=owner_id, now=now)
+    begins = after.a_day and not before.a_day
+    if begins:
+        await _count(tx, owner, owner_id, issuer_id=issuer_id, now=now)
+    return begins
+
+
+async def recount(tx: Tx, *, issuer_id: UUID, owner: Owner, owner_id: UUID, now: datetime) -> None:
+    """Count what was used today, once more: after a commit that began to count.
+
+    Locks as `update_controls`, and so waits for the batches that were under way. Writes what was
+    used.
+    """
+    await store.lock_movers(tx, owner, owner_id, since=begin_of(day_of(now)))
+    await _count(tx, owner, owner_id, issuer_id=issuer_id, now=now)
+
+
+async def _count(tx: Tx, owner: Owner, owner_id: UUID, *, issuer_id: UUID, now: datetime) -> None:
+    day = day_of(now)
+    used = await store.count_used(tx, owner, owner_id, issuer_id=issuer_id, since=begin_of(day))
+    await store.save_used(tx, [((owner_id, day), used)])

@@ -54,14 +54,14 @@ async def update_controls(tx: Tx, owner: Owner, owner_id: UUID, controls: Contro
 
 
 async def lock_movers(tx: Tx, owner: Owner, owner_id: UUID, *, since: datetime) -> None:
-    """Lock what of a card or an account may change what was used since: what waits, then cards.
+    """Lock whatever may change what was used since: transactions, then cards.
 
     In the order of the batch, which has its transactions and cards locked until it has counted.
     """
     await tx.run(
         "SELECT t.id FROM cards.transaction AS t WHERE "
         + _OF[owner]
-        + " AND t.status = 'pending' AND t.created_at >= $2 ORDER BY t.id FOR UPDATE",
+        + " AND t.status IN ('pending', 'settled') AND t.created_at >= $2 ORDER BY t.id FOR UPDATE",
         owner_id,
         since,
     )

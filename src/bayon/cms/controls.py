@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, cast
+from uuid import UUID
 
 from bayon import cards
 from bayon.cards import Controlled, Desk
@@ -93,13 +94,7 @@ class ControlsApi:
         """Show controls."""
         owner_id, issuer_id = id_of(call), issuer_of(call)
 
-        async def work(tx: Tx) -> Controlled:
-            now = (await read_clock(tx)).now()
-            return await cards.find_controls(
-                tx, issuer_id=issuer_id, owner=owner, owner_id=owner_id, now=now
-            )
-
-        controlled = await self.desk.db.transaction(work)
+        controlled = await self._find(owner, owner_id, issuer_id)
         return found(call, document(cards.document.resource(controlled)))
 
     async def update(self, owner: Owner, call: Call) -> Answer:
@@ -109,13 +104,28 @@ class ControlsApi:
         reading.finish()
         owner_id, issuer_id = id_of(call), issuer_of(call)
 
-        async def work(tx: Tx) -> Controlled:
+        async def work(tx: Tx) -> bool:
             now = (await read_clock(tx)).now()
             return await cards.update_controls(
                 tx, issuer_id=issuer_id, owner=owner, owner_id=owner_id, change=change, now=now
             )
 
-        return changed(await self.desk.db.transaction(work))
+        async def recount(tx: Tx) -> None:
+            now = (await read_clock(tx)).now()
+            await cards.recount(tx, issuer_id=issuer_id, owner=owner, owner_id=owner_id, now=now)
+
+        if await self.desk.db.transaction(work):
+            await self.desk.db.transaction(recount)
+        return changed(await self._find(owner, owner_id, issuer_id))
+
+    async def _find(self, owner: Owner, owner_id: UUID, issuer_id: UUID) -> Controlled:
+        async def work(tx: Tx) -> Controlled:
+            now = (await read_clock(tx)).now()
+            return await cards.find_controls(
+                tx, issuer_id=issuer_id, owner=owner, owner_id=owner_id, now=now
+            )
+
+        return await self.desk.db.transaction(work)
 
 
 def _read(
