@@ -35,7 +35,7 @@ from bayon.network.messages import (
 CONNECTIONS_MAX: Final = 256
 IN_FLIGHT_MAX: Final = 1_000
 READ_S: Final = 30.0
-"""How long a frame that has begun may take to be whole."""
+"""How long a frame that has begun may take to be whole, and a peer to read what it asked for."""
 
 ANSWER_S: Final = 1.0
 """How long an answer may take; then it is 91, and what has not begun is taken back."""
@@ -64,7 +64,12 @@ class Link:
 
     def allows(self, host: str) -> bool:
         """Tell whether this link is for a peer."""
-        return not self.allow or any(ip_address(host) in network for network in self.allow)
+        if not self.allow:
+            return True
+        peer = ip_address(host)
+        # On a socket for both, IPv4 comes as IPv6.
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        return any(peer in network for network in self.allow)
 
 
 class _Waiting(NamedTuple):
@@ -75,10 +80,18 @@ class _Waiting(NamedTuple):
 class Host:
     """All links of a process, on one desk."""
 
-    def __init__(self, desk: Desk, links: Sequence[Link], *, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        links: Sequence[Link],
+        *,
+        answer_s: float = ANSWER_S,
+        read_s: float = READ_S,
+    ) -> None:
         self.desk: Desk = desk
         self.links: Sequence[Link] = links
         self.answer_s: float = answer_s
+        self.read_s: float = read_s
         self.answered: dict[tuple[str, str, str], int] = {}
         """How many answers there were, by link, MTI and code."""
 
@@ -88,6 +101,9 @@ class Host:
     async def serve(self, listeners: Sequence[socket.socket]) -> None:
         """Serve each link on its socket until cancelled; whoever waits then is answered first."""
         loop = asyncio.get_running_loop()
+        for listener in listeners:
+            # Else a peer that is gone without a word would keep its place for ever.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         servers = [
             await loop.create_server(partial(Connection, self, link), sock=listener)
             for link, listener in zip(self.links, listeners, strict=True)
@@ -146,6 +162,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._begun_at: float | None = None
+        self._stuck_at: float | None = None
         self._paused: set[Literal["cap", "peer", "end"]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -171,29 +188,42 @@ class Connection(asyncio.Protocol):
         """Take what has come."""
         if self not in self._link.connections:
             return
-        for frame in self._framer.feed(data):
+        frames = self._framer.feed(data)
+        for frame in frames:
             self._take(frame)
         if self._framer.error is not None:
             log.warning("network.bad_frame", link=self._link.terms.link)
             self.close()
             return
-        now = asyncio.get_running_loop().time()
-        self._begun_at = (self._begun_at or now) if self._framer.waiting else None
+        if frames or not self._framer.waiting:
+            self._begun_at = None
+        if self._framer.waiting and self._begun_at is None:
+            self._begun_at = asyncio.get_running_loop().time()
 
     def pause_writing(self) -> None:
         """Read no more from a peer that does not read."""
+        self._stuck_at = self._stuck_at or asyncio.get_running_loop().time()
         self._pause("peer")
 
     def resume_writing(self) -> None:
         """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._stuck_at = None
         self._resume("peer")
 
     def look(self, now: float) -> None:
-        """Hang up on a frame that is never whole; read on where there is room again."""
-        if self._begun_at is not None and now - self._begun_at > READ_S:
+        """Hang up on who does not read, or ends no frame; read on where there is room again."""
+        late = now - self._host.read_s
+        if self._stuck_at is not None:
+            if self._stuck_at < late and self._transport is not None:
+                log.warning("network.not_read", link=self._link.terms.link)
+                self._transport.abort()
+        elif self._begun_at is not None and self._paused:
+            self._begun_at = now  # the rest of it may have come: it is we who do not read
+        elif self._begun_at is not None and self._begun_at < late:
             log.warning("network.half_frame", link=self._link.terms.link)
             self.close()
-        elif self._link.in_flight < self._link.in_flight_max:
+        if self._link.in_flight < self._link.in_flight_max:
             self._resume("cap")
 
     def pause(self) -> None:
@@ -201,9 +231,10 @@ class Connection(asyncio.Protocol):
         self._pause("end")
 
     def close(self) -> None:
-        """Hang up, once what is to be said is said."""
+        """Hang up, once what is to be said is said; on who does not read that, by and by."""
         self._flush()
         if self._transport is not None:
+            self._stuck_at = self._stuck_at or asyncio.get_running_loop().time()
             self._transport.close()
 
     def _take(self, frame: Frame) -> None:
@@ -289,7 +320,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        if out and self._transport is not None:
+        if out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(out))
 
     def _pause(self, why: Literal["cap", "peer", "end"]) -> None:

@@ -189,7 +189,7 @@ def _digest(*parts: str) -> bytes:
 def _keys(asked: _Asked) -> tuple[Key, ...]:
     """Make the key by which a repeat is known, bound to what must be the same in it."""
     fields = asked.message.fields
-    body = b"|".join(
+    body = b"\0".join(
         [
             asked.pan_digest or b"",
             *(fields.get(n, "").encode() for n in (3, 4, 24, 38, 41, 42, 49, 90, 95)),
