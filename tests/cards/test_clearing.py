@@ -25,6 +25,7 @@ from bayon.cards import (
 )
 from bayon.cards.authorize import HOLD_TTL
 from bayon.cards.clearing_import import ClearingFileNotFound
+from bayon.cards.clearing_store import update_entries
 from bayon.db import Database, Tx
 from bayon.errors import Invalid
 from bayon.ids import uuid7
@@ -424,14 +425,35 @@ async def test_a_number_that_is_none_refuses_the_file_whole(db: Database, purse:
     assert await has(db, purse) == (10_000, 0)
 
 
-async def test_two_imports_of_one_file_at_once_post_it_once(db: Database, purse: Purse) -> None:
-    read = read_clearing_csv(write_csv([line(purse, amount) for amount in range(1, 11)]))
-    other = read_clearing_csv(b"\xef\xbb\xbf" + write_csv([line(purse, 100)]))
-    entries = await asyncio.gather(
+async def test_imports_at_once_of_one_file_and_of_one_record_in_two_post_it_once(
+    db: Database, purse: Purse
+) -> None:
+    lines = [line(purse, amount) for amount in range(1, 11)]
+    read, other = (read_clearing_csv(write_csv(each)) for each in (lines, lines[::-1]))
+    found = await asyncio.gather(
         *(clear_all(db, each, step=STEP) for each in (read, read, other, read))
     )
-    assert [entry.state for each in entries for entry in each] == ["unmatched"] * 11
-    assert await has(db, purse) == (10_000 - 155, 0)
+    states = sorted(entry.state for entries in found for entry in entries)
+    assert states == ["duplicate"] * 10 + ["unmatched"] * 10
+    assert await has(db, purse) == (10_000 - 55, 0)
+
+
+async def test_the_check_finds_a_record_that_tells_of_what_was_not_posted(
+    db: Database, purse: Purse
+) -> None:
+    pending = await authorized(db, purse)
+    (entry,) = await clear_csv(db, line(purse, 1))
+    laws: set[str] = set()
+
+    async def work(tx: Tx) -> None:
+        assert await cards.check(tx) == []
+        await update_entries(tx, [replace(entry, transaction_id=pending.id)])
+        laws.update(finding.invariant for finding in await cards.check(tx))
+        raise Killed
+
+    with pytest.raises(Killed):
+        await db.transaction(work, isolation="repeatable_read")
+    assert laws == {"a clearing record's transaction is settled"}
 
 
 async def test_a_file_is_reported_with_all_that_became_of_it(db: Database, purse: Purse) -> None:

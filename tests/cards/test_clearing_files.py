@@ -3,14 +3,16 @@
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
+from cardutil import config, iso8583  # pyright: ignore[reportMissingTypeStubs] - has none
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bayon.cards import Total, read_clearing_csv, read_ipm
 from bayon.cards.clearing_csv import COLUMNS
+from bayon.cards.clearing_ipm import read_fields
 from bayon.cards.presentment import ClearingFile, Note, Presentment, key_of
 from bayon.errors import Invalid
 from cards.clearing_files import (
@@ -150,6 +152,26 @@ def test_a_record_that_is_wrong_refuses_the_file(fields: dict[str, Any], says: s
     assert [says in problem.message for problem in error.problems] == [True]
     assert error.problems[0].pointer == "/2"
     assert NUMBER not in str([problem.message for problem in error.problems])
+
+
+@pytest.mark.parametrize("encoding", ["latin_1", "cp500"])
+def test_every_field_is_read_as_cardutil_reads_it(encoding: str) -> None:
+    table = cast("dict[str, Any]", config.config["bit_config"])
+    bare = {
+        number: {name: field[name] for name in ("field_type", "field_length")}
+        for number, field in table.items()
+    }
+    values = {
+        f"DE{number}": "1" * (bare[number]["field_length"] or 7) for number in bare if number != "1"
+    }
+    chosen = [{"DE2"}, {"DE127"}, set(values), {"DE4", "DE37", "DE63"}, {"DE14", "DE125"}]
+    for names in chosen:
+        record = {"MTI": "1240", **{name: values[name] for name in names}}
+        written = cast("Any", iso8583).dumps(record, encoding=encoding, iso_config=bare)
+        theirs = cast("Any", iso8583).loads(written, encoding=encoding, iso_config=bare)
+        assert read_fields(written, cast("Any", encoding)) == theirs == record
+        assert read_fields(written + b"1", cast("Any", encoding)) is None
+        assert read_fields(written[:-1], cast("Any", encoding)) is None
 
 
 @given(st.binary(max_size=200), st.integers(min_value=0, max_value=400))

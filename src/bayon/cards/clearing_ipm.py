@@ -1,9 +1,9 @@
 """Clearing files as Mastercard's IPM: what of them is posted, noted, and must add up. Pure.
 
 Records of variable length, each behind four bytes that tell it, the last of length zero; in blocks
-of 1014 bytes or not, in ASCII or EBCDIC. `cardutil` reads blocks and messages. A logical file
-begins with 1644/697 and ends with 1644/695, which counts its messages (PDS 0306) and adds up their
-amounts (PDS 0301).
+of 1014 bytes or not, in ASCII or EBCDIC. `cardutil` reads the blocks and has the table of fields.
+A logical file begins with 1644/697 and ends with 1644/695, which counts its messages (PDS 0306) and
+adds up their amounts (PDS 0301).
 
 Source: cardutil 0.7.3; ISO 8583:1993.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Literal, cast
 
-from cardutil import CardutilError, config, iso8583, mciipm  # pyright: ignore[reportMissingTypeStubs] - has none
+from cardutil import config, mciipm  # pyright: ignore[reportMissingTypeStubs] - has none
 
 from bayon.cards.countries import country_of
 from bayon.cards.merchants import category_of
@@ -45,14 +45,18 @@ BLOCK_SIZE: Final = 1_014
 PAD: Final = b"\x40"
 LENGTH_SIZE: Final = 4
 
+BITS: Final = 128
+_BITMAP_END: Final = LENGTH_SIZE + BITS // 8
+_HEADS: Final = {"FIXED": 0, "LLVAR": 2, "LLLVAR": 3}
+
 LOCAL: Final = timezone(timedelta(hours=7))
 """Terminals tell their own time without its zone: it is read as Phnom Penh's."""
 
-FIELDS: Final[Mapping[str, Mapping[str, object]]] = {
-    number: {name: known[name] for name in ("field_type", "field_length")}
-    for number, known in cast("dict[str, dict[str, object]]", config.config["bit_config"]).items()
+FIELDS: Final[Mapping[int, tuple[int, int]]] = {
+    int(number): (_HEADS[known["field_type"]], known["field_length"])
+    for number, known in cast("dict[str, dict[str, Any]]", config.config["bit_config"]).items()
 }
-"""How long each field is. What is in it we judge ourselves: cardutil is made to trust it."""
+"""How each field of IPM is written: digits that tell its length, or the length it always has."""
 
 _PDS_FIELDS: Final = ("DE48", "DE62", "DE123", "DE124", "DE125")
 _CASH: Final = frozenset({"01", "12", "17"})
@@ -165,19 +169,40 @@ def _frames(data: bytes) -> Iterator[bytes]:
 
 
 def _message(frame: bytes, encoding: Encoding, line: int) -> _Record | str:
-    try:
-        loaded = cast(
-            "dict[str, Any]",
-            iso8583.loads(frame, encoding=encoding, iso_config=FIELDS),  # pyright: ignore[reportUnknownMemberType] - has no types
-        )
-    except (CardutilError, ValueError):  # what it says may tell the record's content
+    fields = read_fields(frame, encoding)
+    if fields is None:
         return "is no message of IPM."
-    fields = {name: value for name, value in loaded.items() if isinstance(value, str)}
     pds: dict[str, str] = {}
     for name in _PDS_FIELDS:
         if not _read_pds(fields.get(name, ""), pds):
             return f"{name} is not made of PDS."
     return _Record(line=line, fields=fields, pds=pds)
+
+
+def read_fields(frame: bytes, encoding: Encoding) -> dict[str, str] | None:
+    """Cut a message into its type and its fields; None where it is not made of them to its end.
+
+    Not by cardutil, which dumps every message for its debug log, whether there is one or not: it
+    takes fifteen times as long.
+    """
+    if len(frame) < _BITMAP_END or not (mti := frame[:LENGTH_SIZE].decode(encoding)).isdecimal():
+        return None
+    bitmap = int.from_bytes(frame[LENGTH_SIZE:_BITMAP_END])
+    fields, at = {"MTI": mti}, _BITMAP_END
+    for number in range(2, BITS + 1):
+        if not bitmap >> (BITS - number) & 1:
+            continue
+        if (known := FIELDS.get(number)) is None:
+            return None
+        head, size = known
+        if head:
+            told = frame[at : at + head].decode(encoding)
+            if not (told.isascii() and told.isdigit()):
+                return None
+            at, size = at + head, int(told)
+        fields[f"DE{number}"] = frame[at : at + size].decode(encoding)
+        at += size
+    return fields if at == len(frame) else None
 
 
 def _read_pds(text: str, pds: dict[str, str]) -> bool:

@@ -148,7 +148,9 @@ def _read(args: Args, content: bytes) -> ClearingFile:
 
 def _content(file: Path) -> bytes:
     """Read a file, or so much of it that it is seen to be too large."""
-    with sys.stdin.buffer if str(file) == "-" else file.open("rb") as stream:
+    if str(file) == "-":  # left open: the database's socket would take its number
+        return sys.stdin.buffer.read(cards.CLEARING_FILE_SIZE_MAX + 1)
+    with file.open("rb") as stream:
         return stream.read(cards.CLEARING_FILE_SIZE_MAX + 1)
 
 
