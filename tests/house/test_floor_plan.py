@@ -74,8 +74,8 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 
 PURE: Final = words("""
     errors money iso4217 ids clock keyset config log seal chip cipher cvv hsm pin pin_block vault
-    clearing_csv clearing_ipm countries presentment
-    texts merchants billing advise original messages rate_file schedule sign model book document order
+    clearing_csv clearing_ipm countries presentment billing advise original messages
+    texts merchants rate_file schedule sign model book document order
     wire jsonapi iso8583 attributes query shapes samples tokens envelope fields limits paths
     openapi khqr tlv picture
 """)

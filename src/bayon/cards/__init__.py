@@ -23,7 +23,7 @@ from bayon.cards.clearing_import import (
 from bayon.cards.clearing_ipm import BLOCKINGS, ENCODINGS, is_ipm, read_ipm
 from bayon.cards.clearing_store import Entry, ImportedFile
 from bayon.cards.control import find_controls, recount, update_controls
-from bayon.cards.controls import Controlled, Controls, Used
+from bayon.cards.controls import Controlled, Controls
 from bayon.cards.cvv import Track2
 from bayon.cards.desk import Desk
 from bayon.cards.find import (
@@ -71,7 +71,6 @@ from bayon.cards.model import (
     IssuerNotFound,
     ManagementToken,
     Merchant,
-    Moved,
     NotPending,
     PanTaken,
     TokenType,
@@ -100,6 +99,7 @@ from bayon.cards.rates import (
 from bayon.cards.redeem import HolderLink, look_up, redeem
 from bayon.cards.review import Policy, decide_review, waiting_for_review
 from bayon.cards.rotate import reseal, sealed_under
+from bayon.cards.till import Moved
 from bayon.cards.topup import Topup
 from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
 
@@ -170,7 +170,6 @@ __all__ = [
     "Track2",
     "Transaction",
     "TransactionNotFound",
-    "Used",
     "Vault",
     "VaultKeys",
     "Wanted",

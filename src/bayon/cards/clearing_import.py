@@ -15,10 +15,11 @@ from uuid import UUID
 from bayon.cards import clearing_store as store
 from bayon.cards.clearing import Present
 from bayon.cards.clearing_store import Entry, ImportedFile
-from bayon.cards.model import Moved, Trace
+from bayon.cards.model import Trace
 from bayon.cards.move import move
 from bayon.cards.original import Original
 from bayon.cards.presentment import ClearingFile, Note, Presentment, key_of, refuse
+from bayon.cards.till import Moved
 from bayon.cards.vault import BadPan, Vault
 from bayon.db import Tx
 from bayon.errors import BayonError, NotFound

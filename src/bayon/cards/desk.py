@@ -29,11 +29,11 @@ from bayon.cards.model import (
     CardAccountNotFound,
     Cardholder,
     ManagementToken,
-    Moved,
     Transaction,
 )
 from bayon.cards.move import Move, move
 from bayon.cards.review import Policy, Reviewer
+from bayon.cards.till import Moved
 from bayon.cards.vault import Vault
 from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError

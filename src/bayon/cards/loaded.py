@@ -19,10 +19,10 @@ from bayon.cards.billing import Rates
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.clearing import Clear, Present
 from bayon.cards.controls import Place, Usage, places
-from bayon.cards.model import Adjustment, Card, Moved, Transaction
+from bayon.cards.model import Adjustment, Card, Transaction
 from bayon.cards.original import Original, Unmatched, match
 from bayon.cards.tell import Told, tell
-from bayon.cards.till import Seat
+from bayon.cards.till import Moved, Seat
 from bayon.cards.topup import Topup
 from bayon.cards.vault import Vault
 from bayon.db import Tx

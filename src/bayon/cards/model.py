@@ -8,7 +8,6 @@ from typing import Final, Literal
 from uuid import UUID
 
 from bayon.errors import Conflict, Denied, Invalid, NotFound, Problem
-from bayon.ledger import Balance
 from bayon.money import Currency
 
 CardStatus = Literal["unactivated", "active", "inactive", "canceled", "lost", "stolen"]
@@ -319,20 +318,3 @@ class Transaction:
     def billing_minor(self) -> int:
         """What the merchant's side comes to in the account's currency."""
         return self.amount_minor - self.fees_minor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Moved:
-    """What a command has come to: the transaction as it is now, and what is on the account.
-
-    Without a transaction nothing was written of one: an inquiry, or a message about one that is
-    not known. `effect` tells whether anything has moved by this command; `before` how the
-    transaction was that a presentment ended, or told of.
-    """
-
-    transaction: Transaction | None
-    decline: Decline | None = None
-    balance: Balance | None = None
-    currency: Currency | None = None
-    effect: bool = True
-    before: Transaction | None = None

@@ -19,13 +19,12 @@ from bayon.cards.model import (
     BadAttributes,
     CardAccountNotFound,
     CardNotFound,
-    Moved,
     NotPending,
     Transaction,
     TransactionNotFound,
 )
 from bayon.cards.original import Original, Unmatched, UnmatchedKind
-from bayon.cards.till import Seat
+from bayon.cards.till import Moved, Seat
 from bayon.cards.topup import Topup, top_up
 from bayon.cards.vault import Vault
 from bayon.db import Tx

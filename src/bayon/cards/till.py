@@ -12,6 +12,7 @@ from bayon.cards.model import (
     Adjustment,
     Card,
     CardholderStatus,
+    Decline,
     Fee,
     FeeRule,
     Kind,
@@ -20,6 +21,7 @@ from bayon.cards.model import (
     Transaction,
 )
 from bayon.ids import uuid7
+from bayon.ledger import Balance
 from bayon.money import Currency
 
 NUMBER_LENGTH: Final = 12
@@ -104,3 +106,20 @@ def new_transaction(
         updated_at=now,
         trace=trace,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """What a command has come to: the transaction as it is now, and what is on the account.
+
+    Without a transaction nothing was written of one: an inquiry, or a message about one that is
+    not known. `effect` tells whether anything has moved by this command; `before` how the
+    transaction was that a presentment ended, or told of.
+    """
+
+    transaction: Transaction | None
+    decline: Decline | None = None
+    balance: Balance | None = None
+    currency: Currency | None = None
+    effect: bool = True
+    before: Transaction | None = None
