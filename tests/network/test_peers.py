@@ -14,9 +14,13 @@ from typing import Any, Final
 
 import pytest
 
+from bayon.db import Database
+from bayon.network import acquirer
 from bayon.network.frame import Frame, Framer, Framing, turned, wrap
 from bayon.network.iso8583 import Message, decode, encode
 from bayon.network.profile import SHIPPED, Profile
+from cards_factories import balance_of, make_purse
+from network.hosts import changed, hosted, make_link, money, purchase, stamp
 from network.oracle import plain
 from network.samples import PROFILES, VECTORS
 
@@ -89,15 +93,40 @@ async def _simulate(
         writer.close()
 
     async with await asyncio.start_server(host, "127.0.0.1", 0) as server:
-        port = str(server.sockets[0].getsockname()[1])
-        text = encode(request, PROFILES["ascii-hex"]).decode()
-        words = ("send", "--port", port, "--format", profile.name, *options, text)
-        process = await asyncio.create_subprocess_exec(
-            SIMULATOR, *words, env={**os.environ, "COLUMNS": "300"}, stdout=subprocess.PIPE
-        )
-        shown, _ = await asyncio.wait_for(process.communicate(), 60)
+        port: int = server.sockets[0].getsockname()[1]
+        shown = await _send(port, profile.name, request, *options)
+    return received[0], shown
+
+
+async def _send(port: int, wire: str, request: Message, *options: str) -> dict[str, str]:
+    """Have iso8583sim send a message; return what it shows of the answer."""
+    text = encode(request, PROFILES["ascii-hex"]).decode()
+    words = ("send", "--port", str(port), "--format", wire, *options, text)
+    process = await asyncio.create_subprocess_exec(
+        SIMULATOR, *words, env={**os.environ, "COLUMNS": "300"}, stdout=subprocess.PIPE
+    )
+    shown, _ = await asyncio.wait_for(process.communicate(), 60)
     rows = re.findall(r"^│ (\d+) +│[^│]*│ (.*?) *│ \d+ +│$", shown.decode(), re.MULTILINE)
-    return received[0], {"t" if key == "0" else key: value for key, value in rows}
+    return {"t" if key == "0" else key: value for key, value in rows}
+
+
+@simulated
+@pytest.mark.parametrize("wire", SHIPPED)
+async def test_iso8583sim_pays_at_our_host_until_there_is_nothing_left(
+    db: Database, wire: str
+) -> None:
+    purse = await make_purse(db, usd_minor=1_000)
+    async with hosted(db, make_link(wire=wire)) as at_work:
+        port = at_work.ports["switch"]
+        for code, left_minor in (("00", 400), ("51", 400)):
+            asked = purchase(purse.card, 600)
+            shown = await _send(port, wire, asked)
+            said = {n: shown[str(n)] for n in (4, 7, 11, 37, 39, 49)}
+            assert said == {n: asked.fields[n] for n in said if n != 39} | {39: code}
+            assert ("38" in shown) == (code == "00")
+            assert money(await balance_of(db, purse.account)) == (1_000, left_minor)
+        signed = await _send(port, wire, acquirer.management("sign-on", stamp()))
+        assert (signed["t"], signed["39"]) == ("0810", "00")
 
 
 @in_node
@@ -113,6 +142,26 @@ def test_npms_iso_8583_is_understood_and_understands() -> None:
             _numbered(fields)
         )
         assert plain(decode(bytes.fromhex(frame)[2:], profile)) == fields
+
+
+@in_node
+async def test_npms_iso_8583_pays_at_our_host_until_there_is_nothing_left(db: Database) -> None:
+    """Written and read by it, over a socket of node's own."""
+    purse = await make_purse(db, usd_minor=1_000)
+    async with hosted(db) as at_work:
+        asked = [_numbered(plain(purchase(purse.card, 600))) for _ in range(2)]
+        words = (str(at_work.ports["switch"]), json.dumps(asked))
+        process = await asyncio.create_subprocess_exec(
+            "node", str(NODE_DIR / "iso8583_link.js"), *words, stdout=subprocess.PIPE
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        told: list[dict[str, str]] = json.loads(output)
+    assert [(each["0"], each["11"], each["39"]) for each in told] == [
+        ("0110", asked[0]["11"], "00"),
+        ("0110", asked[1]["11"], "51"),
+    ]
+    assert len(told[0]["38"]) == 6
+    assert money(await balance_of(db, purse.account)) == (1_000, 400)
 
 
 def _without(message: Message, *numbers: str) -> dict[str, str]:
@@ -151,6 +200,34 @@ def test_wireshark_dissects_what_we_write(wire: str, tmp_path: Path) -> None:
         assert read.pop(0) == message.mti
         assert {n: value[: len(fields[n])] for n, value in read.items() if n < end} == {
             n: value for n, value in fields.items() if n < end
+        }
+
+
+@dissected
+@pytest.mark.parametrize("wire", DISSECTED)
+async def test_wireshark_dissects_what_our_host_says(
+    db: Database, wire: str, tmp_path: Path
+) -> None:
+    purse = await make_purse(db, usd_minor=1_000)
+    profile = PROFILES[wire]
+    asked = [
+        purchase(purse.card, 600),
+        purchase(purse.card, 600),
+        purchase(purse.card, 0, kind="inquire", profile=profile),
+        acquirer.management("echo", stamp()),
+        changed(purchase(purse.card, 1), 3),
+    ]
+    async with hosted(db, make_link(wire=wire)) as at_work, at_work.wired() as link:
+        bodies = [await link.ask(each) for each in asked]
+    answers = [decode(body, profile) for body in bodies]
+    assert [each.fields[39] for each in answers] == ["00", "51", "00", "00", "30"]
+    frames = [wrap(Frame(body), profile.framing) for body in bodies]
+    told = await asyncio.to_thread(_dissect, frames, wire, tmp_path)
+    for answer, read in zip(answers, told, strict=True):
+        end = min({129, *LOSES_ITS_WAY[wire] & answer.fields.keys()})
+        assert read.pop(0) == answer.mti
+        assert {n: value for n, value in read.items() if n < end} == {
+            n: value for n, value in answer.fields.items() if n < end
         }
 
 
