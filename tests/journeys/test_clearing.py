@@ -1,8 +1,10 @@
 """`bayon clearing` as a process: imported once, refused whole, reported."""
 
+import asyncio
 import csv
 import io
 import re
+import signal
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,7 +16,7 @@ import pytest
 from bayon.cards import ImportCard, Trace, import_card
 from bayon.db import Database, Tx
 from bayon.log import Secret
-from cards.clearing_files import ipm_ends, ipm_record, write_ipm
+from cards.clearing_files import csv_line, ipm_ends, ipm_record, write_csv, write_ipm
 from cards_factories import (
     VAULT,
     VAULT_KEYS,
@@ -25,10 +27,11 @@ from cards_factories import (
     move_one,
     now_of,
 )
-from journeys.running import Done, Home, query
+from journeys.running import Done, Home, Running, query
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/clearing.md").read_text()
 NUMBER: Final = "9116000000123457"
+LINES: Final = 3_000
 POSTED: Final = 10_000 - 1_500 - 275 + 500
 RECORDS: Final = "SELECT count(*) FROM cards.clearing_record"
 FILES: Final = "SELECT count(*) FROM cards.clearing_file"
@@ -44,14 +47,19 @@ class Operator:
         self.purse: Purse = purse
 
     async def clearing(self, *words: str | Path, stdin: bytes = b"") -> Done:
-        env = {
+        return await self.home.bayon("clearing", *words, stdin=stdin, **self._env())
+
+    def start(self, *words: str | Path) -> Running:
+        return self.home.start("bayon", "clearing", *words, stdin=b"", **self._env())
+
+    def _env(self) -> dict[str, str]:
+        return {
             "BAYON_DATABASE_URL": self.url,
             **{
                 f"BAYON_{name.upper()}": getattr(VAULT_KEYS, name).reveal()
                 for name in VAULT_KEYS.__dataclass_fields__
             },
         }
-        return await self.home.bayon("clearing", *words, stdin=stdin, **env)
 
     async def posted_minor(self) -> int:
         return (await balance_of(self.db, self.purse.account)).posted_minor
@@ -148,6 +156,24 @@ async def test_an_ipm_comes_by_standard_input_and_is_refused_whole_where_it_is_c
     assert (done.code, len(done.out.splitlines())) == (0, 1_203)
     assert await operator.posted_minor() == 10_000 - sum(range(1, 1_203))
     assert await query(operator.url, RECORDS) == 1_202
+
+
+async def test_killed_it_goes_on_where_it_was(operator: Operator) -> None:
+    lines = [csv_line(NUMBER, 1, reference=f"A{place}") for place in range(LINES)]
+    file = operator.keep(write_csv(lines))
+    running = operator.start("import", file)
+    while await query(operator.url, RECORDS) == 0:  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(0.01)
+    assert (await running.stop(signal.SIGKILL)).code == -signal.SIGKILL
+    before = await query(operator.url, RECORDS)
+    assert 0 < before < LINES  # it was killed half-way
+    done = await operator.clearing("import", file)
+    assert (done.code, done.err) == (0, "")
+    assert await query(operator.url, RECORDS) == LINES
+    assert await operator.posted_minor() == 10_000 - LINES
+    again = await operator.clearing("import", file)
+    assert again.out == done.out
+    assert await operator.posted_minor() == 10_000 - LINES
 
 
 async def test_what_cannot_be_read_is_said_and_not_written(operator: Operator) -> None:
