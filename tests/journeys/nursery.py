@@ -84,7 +84,9 @@ class Nursery:
         asked, answered = cast("TextIO", self._process.stdin), cast("TextIO", self._process.stdout)
         asked.write(json.dumps(question) + "\n")
         asked.flush()
-        return cast("int | None", json.loads(answered.readline()))
+        answer = answered.readline()
+        assert answer, f"The nursery has ended; does `python {__file__} </dev/null` import it all?"
+        return cast("int | None", json.loads(answer))
 
     def close(self) -> None:
         """End it; its forks go on."""
