@@ -28,9 +28,10 @@ from bench.deliveries import deliveries
 from bench.figures import Figure, table
 from bench.machine import machine
 from bench.measure import Bench, checks, engine, latencies, payments
+from bench.network import network
 from bench.world import make_world
 
-PARTS: Final = ("static", "dynamic", "check", "latency", "engine", "cards", "deliveries")
+PARTS: Final = ("static", "dynamic", "check", "latency", "engine", "network", "cards", "deliveries")
 
 
 async def run(parts: list[str], *, seconds: float, folder: Path) -> None:
@@ -55,6 +56,8 @@ async def _measure(bench: Bench, part: str) -> list[Figure]:
             figures = await checks(bench)
         case "latency":
             figures = await latencies(bench)
+        case "network":
+            figures = await network(bench)
         case "cards":
             figures = await card_management(
                 bench.folder, bench.ready, bench.db, seconds=bench.seconds / 2

@@ -79,7 +79,7 @@ async def make_card_world(db: Database, count: int) -> CardWorld:
     world, holder = await db.transaction(lambda tx: _begin(tx, count))
     for first in range(1, count + 1, CHUNK):
         last = min(first + CHUNK - 1, count)
-        await db.transaction(lambda tx, f=first, n=last: _accounts(tx, holder, f, n))
+        await db.transaction(lambda tx, f=first, n=last: insert_accounts(tx, holder, f, n))
         await db.transaction(lambda tx, f=first, n=last: _transactions(tx, world, f, n))
     await db.transaction(lambda tx: _finish(tx, world))
     took_s = time.monotonic() - started
@@ -105,7 +105,7 @@ def event_id(number: int) -> str:
 async def _begin(tx: Tx, count: int) -> tuple[CardWorld, Cardholder]:
     now = (await read_clock(tx)).now()
     (first, token, holder), (_, opening_token, opening_holder) = [
-        await _issuer(tx, name, now=now) for name in ("Bench", "Bench, opening")
+        await make_issuer(tx, name, now=now) for name in ("Bench", "Bench, opening")
     ]
     world = CardWorld(
         count=count,
@@ -118,7 +118,8 @@ async def _begin(tx: Tx, count: int) -> tuple[CardWorld, Cardholder]:
     return world, holder
 
 
-async def _issuer(tx: Tx, name: str, *, now: datetime) -> tuple[Issuer, str, Cardholder]:
+async def make_issuer(tx: Tx, name: str, *, now: datetime) -> tuple[Issuer, str, Cardholder]:
+    """Make an issuer, its token, and a cardholder of it who may have cards."""
     issuer, token = await cards.add_issuer(tx, name=name, now=now), web.new_token()
     await web.keep_token(
         tx, kind="issuer", owner=str(issuer.id), token=token, label="bench", now=now
@@ -144,7 +145,8 @@ async def _issuer(tx: Tx, name: str, *, now: datetime) -> tuple[Issuer, str, Car
     return issuer, token, holder
 
 
-async def _accounts(tx: Tx, holder: Cardholder, first: int, last: int) -> None:
+async def insert_accounts(tx: Tx, holder: Cardholder, first: int, last: int) -> None:
+    """Open accounts, from the first number to the last, with nothing on them."""
     now = (await read_clock(tx)).now()
     await tx.run(
         """

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 from uuid import UUID
@@ -61,7 +61,7 @@ async def make_script(db: Database, world: World, *, dynamic: bool, payers: int)
     qr = make_qr(time.time_ns()) if dynamic else world.static_qr
     paid, journal = await _record(db, make_pay(world, FIRST, qr=qr))
     known = _known(world, paid, journal, dynamic=dynamic)
-    statements = [_statement(sql, args, known) for sql, args in journal]
+    statements = [statement(sql, args, known) for sql, args in journal]
     head = [
         f"\\set p random({FIRST}, {FIRST + payers - 1})",
         "\\set r random(1, 9223372036854775807)",
@@ -111,7 +111,7 @@ def _known(world: World, paid: Payment, journal: Journal, *, dynamic: bool) -> M
     transfer_ids = next(args[0] for sql, args in journal if "INTO ledger.transfer" in sql)
     (transfer_id,) = cast("list[UUID]", transfer_ids)
     head, tail = payer(FIRST).split(str(FIRST))
-    md5 = MD5 if dynamic else _bytes(paid.md5)
+    md5 = MD5 if dynamic else bytes_literal(paid.md5)
     return {
         paid.from_account_id: f"('{head}' || :p::text || '{tail}')",
         UUID(f"{PAYER_LEDGER}{FIRST}"): f"('{PAYER_LEDGER}' || :p::text)::uuid",
@@ -126,7 +126,8 @@ def _known(world: World, paid: Payment, journal: Journal, *, dynamic: bool) -> M
     }
 
 
-def _statement(sql: str, args: tuple[object, ...], known: Mapping[object, str]) -> str:
+def statement(sql: str, args: tuple[object, ...], known: Mapping[object, str]) -> str:
+    """Write a statement with its arguments; those that are `known` as the expression given."""
     written = [_literal(arg, known) for arg in args]
     return re.sub(r"\$(\d+)", lambda m: f"({written[int(m[1]) - 1]})", sql.strip()) + ";"
 
@@ -145,13 +146,16 @@ def _literal(value: object, known: Mapping[object, str]) -> str:
             return str(value).lower()
         case datetime():
             return "now()"
+        case timedelta():
+            return f"'{value.total_seconds():f} s'::interval"
         case str():
-            text = value.replace("'", "''")
-            assert ":" not in text, "pgbench would take it for a variable"
-            return f"'{text}'"
+            # A colon, as it stands, would begin one of pgbench's variables.
+            text = value.replace("\\", "\\\\").replace("'", "''").replace(":", r"\x3a")
+            return f"E'{text}'"
         case _:
-            raise AssertionError(f"a payment has something new in it: {value!r}")
+            raise AssertionError(f"there is something new in it: {value!r}")
 
 
-def _bytes(value: bytes) -> str:
+def bytes_literal(value: bytes) -> str:
+    """Write bytes."""
     return f"'\\x{value.hex()}'::bytea"

@@ -31,6 +31,7 @@ class Ready(msgspec.Struct):
     pid: int
     database_url: str = ""
     bakong_token: str = ""
+    network_port: int = 0
 
     @property
     def port(self) -> int:
@@ -71,6 +72,14 @@ async def constant(
     (folder / "constant.json").unlink(missing_ok=True)  # of one that ran before
     command = ["-m", "bench.constant", f"--operation={operation}", f"--answer={file}"]
     async with _running(command, folder / "constant.json", {"BENCH_TOKEN": token}) as ready:
+        yield ready
+
+
+@asynccontextmanager
+async def null_host(folder: Path) -> AsyncGenerator[Ready]:
+    """Run the null host, which approves everything and keeps nothing."""
+    (folder / "null.json").unlink(missing_ok=True)  # of one that ran before
+    async with _running(["-m", "bench.null_host"], folder / "null.json", {}) as ready:
         yield ready
 
 
