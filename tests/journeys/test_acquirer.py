@@ -265,6 +265,11 @@ WRONG = {
         ("echo", "--ready-file=nowhere"),
         "nowhere is no ready-file of a sandbox that runs.",
     ),
+    "no cards": (("load", "--cards=nowhere"), "nowhere is no file that can be read."),
+    "no number in them": (
+        ("load", f"--cards={__file__}"),
+        f"{__file__}: a line must be 12 to 19 digits.",
+    ),
     "no profile": (
         ("echo", "--profile=nowhere"),
         "nowhere is none of ascii-binary, ascii-hex, bcd, ebcdic, and no file that can be read.",

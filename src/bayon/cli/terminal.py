@@ -145,11 +145,13 @@ def cards_of(args: Args) -> list[Plastic]:
     """Tell the cards of a load: one number a line of a file, else the one card."""
     if args.cards is None:
         return [plastic(args, needed=True)]
-    text = sys.stdin.read() if args.cards == Path("-") else args.cards.read_text()
     try:
+        text: str = sys.stdin.read() if args.cards == Path("-") else args.cards.read_text()
         return [Plastic(pan=_card(line).pan) for line in text.split()]
     except argparse.ArgumentTypeError as error:
         raise Invalid(f"{args.cards}: a line {error}.") from None
+    except (OSError, ValueError):
+        raise Invalid(f"{args.cards} is no file that can be read.") from None
 
 
 def place(args: Args) -> Place:
