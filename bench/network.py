@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from bench import server
+from bench.big import vacuum
 from bench.figures import Figure
 from bench.measure import IN_FLIGHT, ROUNDS, TAIL_LOAD, WARM_S, Bench
 from bench.network_script import make_card_script
@@ -53,6 +54,7 @@ class Spread:
 async def network(bench: Bench) -> list[Figure]:
     """Measure all of it."""
     world = await make_network_world(bench.db)
+    await vacuum(bench.ready.database_url)
     spreads = [await _spread(bench, world, name) for name in GOALS]
     async with server.null_host(bench.folder) as null:
         rates = await _rates(bench, spreads, null)
