@@ -24,7 +24,7 @@ from said import LEAKS, look_through, said
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 DROPS_MAX: Final = 100
-OPAQUE: Final = re.compile(r"(?![a-z_:,-]*$)[\w:,=-]{20,}")
+OPAQUE: Final = re.compile(r"(?![a-z_:,-]*$|[A-Z_]*$)[\w:,=-]{20,}")
 
 FOLDERS: Final[list[Path]] = []
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder inside

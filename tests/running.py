@@ -50,7 +50,8 @@ async def dev(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Async
     url = await server.clone()
     ready = folder / "ready.json"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bayon", "dev", "--http-port", "0", "--https-port", "0"),
+        *(sys.executable, "-m", "bayon", "dev"),
+        *("--http-port=0", "--https-port=0", "--network-port=0"),
         *("--data-dir", str(folder), "--ready-file", str(ready)),
         env={**os.environ, "BAYON_DATABASE_URL": url},
         stdout=asyncio.subprocess.DEVNULL,
