@@ -105,6 +105,7 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 async def _dev(settings: Settings, ready_file: Path | None) -> None:
     _remove(ready_file)
+    _ = load_profile(settings.network_profile)  # before PostgreSQL runs for nothing, too
     with (
         bound(settings.http_host, settings.http_port) as http,  # before PostgreSQL runs for nothing
         bound(settings.http_host, settings.https_port) as https,
@@ -148,13 +149,12 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
 async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
     public = ("public_url",) if "http" in parts else ()
     vault = tuple(field.name for field in fields(VaultKeys))
-    require(settings, "database_url", "seal_keys", "bakong_jwt_key", *vault, *public)
+    links = links_of(settings) if "network" in parts else []
+    zone = () if all(link.zone_pin_key for link in links) else ("zone_pin_key",)
+    require(settings, "database_url", "seal_keys", "bakong_jwt_key", *vault, *public, *zone)
     assert settings.database_url is not None
     assert settings.seal_keys is not None
     assert settings.bakong_jwt_key is not None
-    links = links_of(settings) if "network" in parts else []
-    if not all(link.zone_pin_key for link in links):
-        require(settings, "zone_pin_key")
     own = {link.name: link.zone_pin_key for link in links if link.zone_pin_key is not None}
     refuse_weak_keys(settings, of_links=own)
     with contextlib.ExitStack() as stack:

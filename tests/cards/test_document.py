@@ -228,6 +228,7 @@ def test_an_issuer_is_shown_with_its_fees_in_percent() -> None:
         "name": "Angkor Bank",
         "bin": "91160000",
         "fees": {"interbank_cash_withdrawal": {"flat": 300, "percent": 1.5}},
+        "decision": None,
     }
 
 

@@ -263,6 +263,7 @@ async def test_a_batch_of_moves_takes_the_same_few_statements_whatever_its_size(
 ) -> None:
     purse = await make_purse(db, usd_minor=10_000_000)
     desk = make_desk(db)
+    await desk.consultant.consult(make_authorize(purse.card, 1))
     kinds: dict[str, list[list[str]]] = {}
     for size in (1, 50, 500):
         made = await move_all(db, [make_authorize(purse.card, 10)] * size)
@@ -288,7 +289,10 @@ async def test_a_batch_of_moves_takes_the_same_few_statements_whatever_its_size(
                 )
             )
             assert desk.moving.sizes.recent[-1] == len(commands)
-            kinds.setdefault(name, []).append([" ".join(sql.split()) for sql, _ in db.journal])
+            statements = [" ".join(sql.split()) for sql, _ in db.journal]
+            # Once a second somebody looks who is to be asked, whatever the batch does.
+            statements = [sql for sql in statements if "decision_secret_sealed" not in sql]
+            kinds.setdefault(name, []).append(statements)
             db.journal = None
     writes = ("INSERT INTO", "UPDATE", "WITH locked")
     for name, journals in kinds.items():
@@ -448,16 +452,14 @@ async def test_commit_whose_answer_is_lost_is_unavailable_for_all_and_one_effect
     db: Database, url: str, purse: Purse, tmp_path: Path
 ) -> None:
     pending = await move_one(db, make_authorize(purse.card, 100))
-    commands: list[Move] = [
-        make_authorize(purse.card, 1_000),
-        make_clear(pending),
-        make_topup(purse.account, 50),
-    ]
+    spend = make_authorize(purse.card, 1_000)
+    commands: list[Move] = [spend, make_clear(pending), make_topup(purse.account, 50)]
     requests = [make_request(c, key=f"{purse.card.id} {n}") for n, c in enumerate(commands)]
     line = Line(socket_of(url))
     before = await count_transactions(db, purse)
     async with through(line, url, tmp_path) as behind:
         desk = make_desk(behind)
+        await desk.consultant.consult(spend)
         line.cuts = 1
         lost = await asyncio.gather(*(desk.move(r) for r in requests), return_exceptions=True)
         assert [type(each) for each in lost] == [Unavailable] * 3

@@ -159,6 +159,7 @@ WRONG: Final[Mapping[str, Mapping[str, Wrong]]] = {
     "update_issuer": {
         "/data/attributes/name": no_text(100),
         "/data/attributes/fees": NO_OBJECT,
+        "/data/attributes/decision": NO_OBJECT,
     },
     "update_account_controls": CONTROLS,
     "update_card_controls": CONTROLS,

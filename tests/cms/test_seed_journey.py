@@ -16,7 +16,6 @@ import pytest
 from bayon.batch import Request
 from bayon.cards import Authorize, Clear, Merchant, Move, Transaction
 from bayon.cards.document import resource
-from bayon.money import Currency
 from cms.clerk import (
     SEEN,
     Clerk,
@@ -216,7 +215,7 @@ async def three_transactions(clerk: Clerk, operation: SeedOperation) -> dict[str
         issuer_id=UUID(clerk.issuer_id),
         card_id=UUID(card["id"]),
         amount_minor=1_000,
-        currency=Currency.USD,
+        currency="USD",
         kind="purchase",
         merchant=RIDES,
         occurred_at=AT_ONE,
@@ -224,7 +223,7 @@ async def three_transactions(clerk: Clerk, operation: SeedOperation) -> dict[str
     bought = await _move(clerk, spend)
     await _move(clerk, Clear(issuer_id=bought.issuer_id, transaction_id=bought.id))
     await clerk.top_up(account["id"], 1_000, transaction_time="2020-01-01T07:00:00Z")
-    await _move(clerk, replace(spend, kind="cash_withdrawal"))
+    await _move(clerk, replace(spend, kind="cash_withdrawal", posts=True))
     await clerk.top_up(account["id"], 1_000, transaction_time="2020-01-01T12:00:01Z")
     return {_id_in(operation): account["id"]}
 

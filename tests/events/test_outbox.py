@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from bayon import cards, events
-from bayon.cards import Transaction, document
+from bayon.cards import Moved, Transaction, document
 from bayon.db import Database, Tx
 from bayon.events import Event, EventNotFound, Fact
 from bayon.ids import uuid7
@@ -289,8 +289,9 @@ async def test_events_stand_in_the_order_of_commits_and_not_of_beginnings(
         began.set()
         await may_go_on.wait()
         (made,) = await cards.move(tx, [make_topup(first.account, 1)], vault=VAULT, now=now)
-        assert isinstance(made, Transaction)
-        return made
+        assert isinstance(made, Moved)
+        assert made.transaction is not None
+        return made.transaction
 
     slow = asyncio.create_task(db.transaction(slowly))
     await began.wait()

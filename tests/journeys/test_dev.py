@@ -30,7 +30,7 @@ from sandboxes import Server
 MEMBERS = {
     *("http_url", "https_url", "tls_cert_file", "database_url"),
     *("bakong_token", "participant_token", "cms_token", "other_cms_token"),
-    *("webhook_signing_secret", "zone_pin_key", "pid"),
+    *("webhook_signing_secret", "zone_pin_key", "pid", "network_host", "network_port"),
 }
 START_S = 15.0
 RESTART_S = 2.0
@@ -78,7 +78,7 @@ async def test_every_option_is_taken_and_a_stale_ready_file_is_removed_first(hom
     ready = await until_ready(running, home.ready_file)  # whole at once: it was renamed
     assert ready["http_url"] == f"http://localhost:{ports[0]}"
     assert ready["https_url"] == f"https://localhost:{ports[1]}"
-    for port in ports[:2]:
+    for port in ports:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     assert (await running.stop()).code == 0
     assert list(home.folder.glob("ready.json.*")) == []
@@ -86,8 +86,9 @@ async def test_every_option_is_taken_and_a_stale_ready_file_is_removed_first(hom
 
 async def test_an_unknown_network_profile_is_refused(home: Home) -> None:
     done = await home.bayon("dev", "--network-profile", "morse")
-    assert done.code == 2
+    assert done.code == 1
     assert "ascii-binary" in done.err
+    assert not home.data_dir.exists()  # PostgreSQL was not started for nothing
 
 
 async def test_https_answers_whoever_trusts_its_certificate_and_nobody_else(home: Home) -> None:
@@ -169,7 +170,16 @@ async def test_a_port_that_is_taken_is_an_error_of_one_line_and_leaves_nothing_r
 async def test_of_two_that_start_on_one_port_at_once_one_is_refused(home: Home) -> None:
     port = str(_free_ports(1)[0])
     both = [
-        home.start("bayon", "dev", "--https-port=0", "--http-port", port, "--data-dir", data_dir)
+        home.start(
+            "bayon",
+            "dev",
+            "--https-port=0",
+            "--network-port=0",
+            "--http-port",
+            port,
+            "--data-dir",
+            data_dir,
+        )
         for data_dir in (home.data_dir, home.folder / "other")
     ]
     async with asyncio.timeout(START_S):
@@ -186,7 +196,7 @@ async def test_a_second_sandbox_on_the_same_data_is_refused_and_harms_the_first_
 ) -> None:
     dev = await home.dev()
     postmaster = home.postmaster
-    second = home.start("bayon", "dev", "--http-port=0", "--https-port=0")
+    second = home.start("bayon", "dev", "--http-port=0", "--https-port=0", "--network-port=0")
     _refused(await second.ended(), "bayon: Another `bayon dev` runs on")
     assert home.postmaster == postmaster
     async with dev.bank() as bank:
@@ -218,7 +228,7 @@ async def test_a_ready_file_that_cannot_be_written_is_told_before_anything_start
 
 
 async def test_it_is_a_module_too(home: Home) -> None:
-    ports = ("--http-port=0", "--https-port=0")
+    ports = ("--http-port=0", "--https-port=0", "--network-port=0")
     words = (sys.executable, "-m", "bayon", "dev", *ports, "--ready-file", home.ready_file)
     dev = await home.answering(home.start(*words), began=time.monotonic())
     done = await dev.running.stop()

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,12 +24,16 @@ KEYS = {
     "BAYON_VAULT_LOOKUP_KEY": secrets.token_hex(32),
     "BAYON_PIN_VERIFICATION_KEY": secrets.token_hex(16),
     "BAYON_CARD_VERIFICATION_KEY": secrets.token_hex(16),
+    "BAYON_ZONE_PIN_KEY": secrets.token_hex(16),
     "BAYON_PUBLIC_URL": "https://pay.example",
     "BAYON_HTTP_PORT": "0",
+    "BAYON_NETWORK_PORT": "0",
 }
 REQUIRED = (
     *("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY"),
     *("VAULT_KEYS", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY", "CARD_VERIFICATION_KEY"),
+    "PUBLIC_URL",
+    "ZONE_PIN_KEY",
 )
 PRINTED = (
     "0123456789ABCDEFFEDCBA9876543210",
@@ -44,7 +49,7 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
     assert done.code == 1
     assert done.err.splitlines() == [
         "bayon: The settings are not complete.",
-        *(f"  BAYON_{name} must be set" for name in (*REQUIRED, "PUBLIC_URL")),
+        *(f"  BAYON_{name} must be set" for name in REQUIRED),
     ]
 
 
@@ -128,16 +133,29 @@ async def test_what_it_refuses_it_leaves_as_it_is(home: Home, server: Server) ->
 async def test_a_worker_alone_needs_no_public_address(home: Home) -> None:
     done = await home.bayon("serve", "--only", "worker")
     assert [line.split()[0] for line in done.err.splitlines()[1:]] == [
-        f"BAYON_{name}" for name in REQUIRED
+        f"BAYON_{name}" for name in REQUIRED if name not in {"PUBLIC_URL", "ZONE_PIN_KEY"}
     ]
 
 
-async def test_there_is_no_card_network_yet_and_it_says_so(home: Home) -> None:
-    done = await home.bayon("serve", "--only", "network")
-    assert (done.code, done.err) == (
-        1,
-        "bayon: There is no card network host in this version yet.\n",
-    )
+async def test_the_card_network_answers_alone(home: Home, server: Server) -> None:
+    url = await server.clone()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    env = _on(url) | {"BAYON_NETWORK_PORT": port}
+    running = home.start("bayon", "serve", "--only", "network", stdin=b"", **env)
+    await running.said(r'"event": "(ready)"')
+    done = await home.bayon("acquirer", "echo", "--port", port)
+    assert (done.code, "00 approved" in done.out) == (0, True)
+    assert (await running.stop()).code == 0
+    await server.drop(url)
+
+
+async def test_a_file_of_links_that_is_none_stops_the_start(home: Home) -> None:
+    file = home.folder / "links.toml"
+    file.write_text('[links.switch]\nport = 8583\nprofil = "bcd"\n')
+    env = _on("postgresql://bayon@127.0.0.1:1/bayon") | {"BAYON_NETWORK_LINKS": str(file)}
+    done = await home.bayon("serve", **env)
+    assert (done.code, "profil" in done.err) == (1, True)
 
 
 async def test_two_processes_that_start_at_once_migrate_once(home: Home, server: Server) -> None:

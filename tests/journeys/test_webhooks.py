@@ -208,7 +208,15 @@ async def test_two_sandboxes_that_start_at_once_seed_one_endpoint_with_one_secre
     files = [home.folder / f"{n}.json" for n in range(2)]
     both = [
         home.start(
-            *("bayon", "dev", "--http-port=0", "--https-port=0", "--ready-file", file),
+            *(
+                "bayon",
+                "dev",
+                "--http-port=0",
+                "--https-port=0",
+                "--network-port=0",
+                "--ready-file",
+                file,
+            ),
             stdin=b"",
             BAYON_DATABASE_URL=url,
         )

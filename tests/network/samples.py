@@ -85,4 +85,4 @@ def messages(draw: st.DrawFn, profile: Profile) -> Message:
     """Draw messages of any fields; MTIs of which nothing is mandatory."""
     numbers = draw(st.sets(st.sampled_from(sorted(profile.wires)), max_size=24))
     drawn = {number: draw(values(profile.wires[number])) for number in sorted(numbers)}
-    return message_of(drawn, mti=draw(st.sampled_from(["0110", "0210", "0420", "0800", "0612"])))
+    return message_of(drawn, mti=draw(st.sampled_from(["0110", "0210", "0430", "0800", "0612"])))

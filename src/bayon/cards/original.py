@@ -75,7 +75,18 @@ def _by_approval(original: Original, transaction: Transaction, trace: Trace) -> 
         given
         and original.approval_code == trace.approval_code
         and original.amount_minor == transaction.transaction_amount_minor
+        and not _is_of_another(original, trace)
     )
+
+
+def _is_of_another(original: Original, trace: Trace) -> bool:
+    """Tell whether two messages say of themselves that they are of two acquirers' doings.
+
+    Not so of a clearing record, which may have a reference of its own.
+    """
+    if None in {original.rrn, original.terminal, trace.rrn, trace.terminal}:
+        return False
+    return (original.rrn, original.terminal) != (trace.rrn, trace.terminal)
 
 
 def _by_number(original: Original, _: Transaction, trace: Trace) -> bool:
@@ -93,7 +104,8 @@ def _by_tolerance(original: Original, transaction: Transaction, trace: Trace) ->
         return False
     apart_minor = abs(original.amount_minor - transaction.transaction_amount_minor)
     allowed = original.tolerance_percent * transaction.transaction_amount_minor
-    return original.approval_code == trace.approval_code and apart_minor * 100 <= allowed
+    same = original.approval_code == trace.approval_code and apart_minor * 100 <= allowed
+    return same and not _is_of_another(original, trace)
 
 
 _LADDER: Final[tuple[_Rung, ...]] = (
