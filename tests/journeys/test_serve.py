@@ -154,7 +154,7 @@ async def test_a_file_of_links_that_is_none_stops_the_start(home: Home) -> None:
     file = home.folder / "links.toml"
     file.write_text('[links.switch]\nport = 8583\nprofil = "bcd"\n')
     env = _on("postgresql://bayon@127.0.0.1:1/bayon") | {"BAYON_NETWORK_LINKS": str(file)}
-    done = await home.bayon("serve", **env)
+    done = await home.bayon("serve", stdin=b"", **env)
     assert (done.code, "profil" in done.err) == (1, True)
 
 
