@@ -5,6 +5,7 @@ A verb's module is loaded when it is asked for: whoever makes a code waits for n
 
 import argparse
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -70,7 +71,9 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
 
 
 def _loaded(module: str, add: str) -> Callable[[argparse.ArgumentParser], None]:
-    return cast(
-        "Callable[[argparse.ArgumentParser], None]",
-        getattr(import_module(f"bayon.cli.{module}"), add),
-    )
+    gc.disable()  # nothing is garbage yet: to look for it was a fifth of every start
+    try:
+        loaded = import_module(f"bayon.cli.{module}")
+    finally:
+        gc.enable()
+    return cast("Callable[[argparse.ArgumentParser], None]", getattr(loaded, add))
