@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from bayon import ledger
 from bayon.cards.authorize import Authorize, asked_for, declined, hold
-from bayon.cards.billing import Rates, billed
+from bayon.cards.billing import Rates, billed, merchant_share
 from bayon.cards.change import with_amount
 from bayon.cards.model import BadAttributes, Decline, Transaction
 from bayon.cards.original import Original
@@ -58,8 +58,15 @@ def replace_amount(
     changed = _raise(book, pending, more_minor)
     if isinstance(changed, ledger.Decline):
         return BadAttributes.at("/amount", "is out of range")
-    added_minor = request.amount_minor - pending.transaction_amount_minor
+    added_minor = _in_its_currency(pending, request, billing_minor)
+    added_minor -= pending.transaction_amount_minor
     return with_amount(pending, added_minor, more_minor, now=book.now)
+
+
+def _in_its_currency(pending: Transaction, request: Authorize, billing_minor: int) -> int:
+    if request.currency == pending.transaction_currency:
+        return request.amount_minor
+    return merchant_share(pending, billing_minor)
 
 
 def _raise(

@@ -62,6 +62,17 @@ def share(transaction: Transaction, merchant_minor: int) -> int:
     return (2 * merchant_minor * transaction.billing_minor + whole_minor) // (2 * whole_minor)
 
 
+def merchant_share(transaction: Transaction, billing_minor: int) -> int:
+    """Tell what a part of the bill is of the merchant's amount, at the transaction's own rate.
+
+    At least one minor unit: something was taken.
+    """
+    whole_minor, bill_minor = transaction.transaction_amount_minor, transaction.billing_minor
+    if bill_minor == 0:
+        return whole_minor
+    return max(1, (2 * billing_minor * whole_minor + bill_minor) // (2 * bill_minor))
+
+
 def goes_to(fee: Fee, seat: Seat) -> UUID:
     """Tell whose a fee is: the acquirer's surcharge is cleared, all others are the issuer's."""
     till = seat.till

@@ -27,13 +27,14 @@ FINANCIAL: Final = "02"
 class Increment:
     """Hold more for a pending transaction, named by its issuer and id, or by what it came with.
 
-    The amount is the merchant's.
+    The amount is the merchant's, and in the currency of the transaction: in none other it is found.
     """
 
     issuer_id: UUID | None = None
     transaction_id: UUID | None = None
     original: Original | None = None
     amount_minor: int
+    currency: str | None = None
     proof: Proof = NO_PROOF
     trace: Trace | None = None
 
@@ -42,7 +43,8 @@ class Increment:
 class Reverse:
     """Take a transaction back, or an amount of it: a pending one, or one that was posted at once.
 
-    All of it, or `amount_minor` of the merchant's, or all but `remaining_minor`.
+    All of it, or `amount_minor` of the merchant's, or all but `remaining_minor`. In a currency that
+    is not the transaction's it is not found.
     """
 
     issuer_id: UUID | None = None
@@ -50,7 +52,7 @@ class Reverse:
     original: Original | None = None
     amount_minor: int | None = None
     remaining_minor: int | None = None
-    currency: str = "USD"
+    currency: str | None = None
     trace: Trace | None = None
 
 
@@ -152,7 +154,7 @@ def _release(book: Book, pending: Transaction, amount_minor: int) -> Transaction
     assert pending.hold_id is not None
     billing_minor = share(pending, amount_minor)
     whole = amount_minor == pending.transaction_amount_minor
-    if whole or billing_minor == pending.amount_minor:
+    if whole or billing_minor >= pending.billing_minor:  # nothing of the bill is left
         released = book.release(hold_id=pending.hold_id)
         ended = replace(pending, status="reversed", expires_at=None, updated_at=book.now)
     else:
@@ -171,8 +173,8 @@ def _hand_back(
     book: Book, seat: Seat, transaction: Transaction, amount_minor: int
 ) -> Transaction | BayonError:
     """Move back what was posted at once; its fees with the whole of it."""
-    whole = amount_minor == transaction.transaction_amount_minor
     billing_minor = share(transaction, amount_minor)
+    whole = billing_minor >= transaction.billing_minor
     moves = [(seat.till.clearing_account_id, billing_minor)]
     if whole:
         moves += [(goes_to(fee, seat), fee.amount_minor) for fee in transaction.fees]

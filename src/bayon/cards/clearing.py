@@ -151,8 +151,19 @@ def _asked(pending: Transaction, command: Clear) -> tuple[int, int]:
 def _clear_late(
     book: Book, seat: Seat, expired: Transaction, command: Clear
 ) -> list[Transaction] | BayonError:
-    """Settle an authorisation whose hold was given back already: it is owed all the same."""
+    """Settle an authorisation whose hold was given back already: it is owed all the same.
+
+    A part that is not the last is a transaction of its own, and the rest waits for its own.
+    """
     amount_minor, billing_minor = _asked(expired, command)
+    less = amount_minor < expired.transaction_amount_minor and billing_minor < expired.billing_minor
+    if less and not command.final:
+        part = _part(seat, expired, amount_minor, billing_minor, now=book.now)
+        if pay(book, seat, part, above=True) is not None:
+            return BadAttributes.at("/amount", "is out of range")
+        left_minor = expired.transaction_amount_minor - amount_minor
+        left_billing_minor = expired.billing_minor - billing_minor
+        return [_changed(expired, left_minor, left_billing_minor, now=book.now), part]
     ended = _changed(expired, amount_minor, billing_minor, now=book.now)
     if pay(book, seat, ended, above=True) is not None:
         return BadAttributes.at("/amount", "is out of range")

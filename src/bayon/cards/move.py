@@ -8,10 +8,11 @@ one statement each. A decline is recorded and moves nothing.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from bayon.cards.advise import Advise, advise, replace_amount
 from bayon.cards.authorize import Authorize, Inquire, authorize, inquire
-from bayon.cards.billing import billed
+from bayon.cards.billing import billed, merchant_share
 from bayon.cards.change import Expire, Increment, Reverse, expire, increment, reverse
 from bayon.cards.clearing import Clear, Present, clear, present
 from bayon.cards.loaded import Loaded, Move, OfCard, OfTransaction, load, save
@@ -29,6 +30,9 @@ from bayon.cards.topup import Topup, top_up
 from bayon.cards.vault import Vault
 from bayon.db import Tx
 from bayon.errors import BayonError
+
+NO_CURRENCY: Final = "XXX"
+"""ISO 4217's own, where a reversal says none."""
 
 NOTHING = Moved(transaction=None, effect=False)
 
@@ -140,7 +144,10 @@ def _end(
     """Clear what a presentment is about, if it waits; None where that ended in another way."""
     if transaction.status in {"pending", "expired"}:
         return _complete(loaded, seat, transaction, command)
-    same = transaction.transaction_amount_minor == command.amount_minor
+    same = (transaction.transaction_currency, transaction.transaction_amount_minor) == (
+        command.currency,
+        command.amount_minor,
+    )
     at_once = command.reconciles and transaction.hold_id is None
     if transaction.status == "settled" and (same or at_once):
         return loaded.moved(seat, transaction, effect=False)
@@ -161,11 +168,15 @@ def _complete(
     clearing = Clear(
         issuer_id=seat.issuer_id,
         transaction_id=transaction.id,
-        amount_minor=command.amount_minor if same else None,
+        amount_minor=command.amount_minor if same else _share_of(transaction, billing_minor),
         billing_minor=billing_minor,
         final=command.final,
     )
     return _clear(loaded, seat, transaction, clearing)
+
+
+def _share_of(transaction: Transaction, billing_minor: int | None) -> int | None:
+    return None if billing_minor is None else merchant_share(transaction, billing_minor)
 
 
 def _of_original(
@@ -173,10 +184,12 @@ def _of_original(
 ) -> Moved | BayonError:
     """Change what a message of the network is about. A reversal cannot be declined."""
     found = loaded.find(original)
+    if found is not None and command.currency not in {None, found[1].transaction_currency}:
+        found = None
     if isinstance(command, Increment):
         return TransactionNotFound() if found is None else _increment(loaded, *found, command)
     if found is None:
-        return _unmatched(loaded, "reversal", original, command.currency, command)
+        return _unmatched(loaded, "reversal", original, command.currency or NO_CURRENCY, command)
     seat, transaction = found
     changed = reverse(loaded.book, seat, transaction, command)
     if isinstance(changed, NotPending):

@@ -276,6 +276,7 @@ def _increment(asked: _Asked) -> Increment:
     return Increment(
         original=_original(asked),
         amount_minor=asked.amount_minor,
+        currency=asked.currency,
         proof=_proof(asked),
         trace=_trace(asked, None),
     )
@@ -303,7 +304,7 @@ def _reversal(asked: _Asked) -> _Read:
             original=_original(asked),
             amount_minor=asked.amount_minor or None,
             remaining_minor=int(remaining) if remaining.isdigit() else None,
-            currency=asked.currency,
+            currency=_currency(asked.message, 49),
             trace=_trace(asked, None),
         ),
         "approved",
