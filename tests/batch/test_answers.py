@@ -339,3 +339,82 @@ async def test_statements_are_as_many_whatever_the_batch(bank: Bank) -> None:
         bank.db.journal = None
     # Clock and answers, lock, transfers, balances, answers.
     assert counts == {5}
+
+
+# What comes to nothing: a reversal before its original.
+
+
+def voiding(bank: Bank, key: str, *, by: str) -> Ask:
+    return replace(bank.ask(by), voids=(bank.ask(key).keys[0].digest,))
+
+
+async def test_what_is_void_is_refused_and_has_no_effect(bank: Bank) -> None:
+    await bank.once(voiding(bank, "k", by="reversal"))
+    for _ in range(2):
+        with pytest.raises(KeyReused):
+            await bank.once(bank.ask("k"))
+    assert await bank.moved_minor() == 1
+
+
+async def test_what_was_answered_is_not_void_afterwards(bank: Bank) -> None:
+    first = await bank.once(bank.ask("k"))
+    await bank.once(voiding(bank, "k", by="reversal"))
+    assert await bank.once(bank.ask("k")) == first
+
+
+async def test_a_repeated_reversal_voids_once(bank: Bank) -> None:
+    first = await bank.once(voiding(bank, "k", by="reversal"))
+    assert await bank.once(voiding(bank, "k", by="reversal")) == first
+    await bank.once(voiding(bank, "k", by="another"))
+    assert await bank.stored() == 3
+
+
+async def test_within_a_batch_the_order_decides_what_is_void(bank: Bank) -> None:
+    before = await bank.together(voiding(bank, "k", by="reversal"), bank.ask("k"))
+    assert [type(each) for each in before] == [Reply, KeyReused]
+    after = await bank.together(bank.ask("l"), voiding(bank, "l", by="other"), bank.ask("l"))
+    assert [type(each) for each in after] == [Reply] * 3
+    assert answers(after)[0] == answers(after)[2]
+    assert await bank.moved_minor() == 3
+
+
+async def test_of_an_original_and_its_reversal_in_two_processes_one_is_first(
+    bank: Bank, others: list[Database]
+) -> None:
+    for n in range(20):
+        banks = [Bank(db, bank.source_id, bank.sink_id) for db in others]
+        before = await bank.moved_minor()
+        original, reversal = await asyncio.gather(
+            banks[0].once(banks[0].ask(f"k{n}")),
+            banks[1].once(voiding(banks[1], f"k{n}", by=f"r{n}")),
+            return_exceptions=True,
+        )
+        assert isinstance(reversal, bytes)
+        refused = isinstance(original, KeyReused)
+        assert refused or isinstance(original, bytes)
+        assert await bank.moved_minor() - before == (1 if refused else 2)
+
+
+# What is no repeat, though its key is.
+
+
+def anew(bank: Bank, key: str, body: bytes = b"{}") -> Ask:
+    request = bank.ask(key, body=body)
+    return replace(request, keys=tuple(replace(each, anew=True) for each in request.keys))
+
+
+async def test_what_comes_anew_is_done_and_its_repeats_get_its_answer(bank: Bank) -> None:
+    first = await bank.once(anew(bank, "k"))
+    second = await bank.once(anew(bank, "k", b"[]"))
+    assert first != second
+    assert await bank.once(bank.ask("k", body=b"[]")) == second
+    with pytest.raises(KeyReused):
+        await bank.once(bank.ask("k"))
+    assert (await bank.moved_minor(), await bank.stored()) == (2, 1)
+
+
+async def test_within_a_batch_each_that_comes_anew_is_done(bank: Bank) -> None:
+    replies = answers(await bank.together(anew(bank, "k"), bank.ask("k"), anew(bank, "k")))
+    assert replies[0] == replies[1] != replies[2]
+    assert await bank.once(bank.ask("k")) == replies[2]
+    assert await bank.moved_minor() == 2

@@ -213,3 +213,35 @@ async def test_batch_that_is_stopped_leaves_nobody_waiting() -> None:
     assert {type(task.exception()) for task in tasks} == {Unavailable}
     stopped = False
     assert await batcher.submit(7) == 7
+
+
+async def test_what_is_taken_back_before_its_batch_is_not_done() -> None:
+    counter = Counter()
+    counter.gate.clear()
+    first = counter.put(1)
+    await turn()
+    waiting = [counter.batcher.put(n) for n in (2, 3)]
+    waiting[0].cancel()
+    counter.gate.set()
+    assert await results(first) == [2]
+    assert await waiting[1] == 6
+    assert counter.done == [1, 3]
+
+
+async def test_what_is_taken_back_once_its_batch_has_begun_is_done_all_the_same() -> None:
+    counter = Counter()
+    counter.gate.clear()
+    future = counter.batcher.put(1)
+    await turn()
+    future.cancel()
+    counter.gate.set()
+    assert await counter.batcher.submit(2) == 4
+    assert counter.done == [1, 2]
+
+
+async def test_a_batch_of_which_all_is_taken_back_is_none() -> None:
+    counter = Counter()
+    for future in [counter.batcher.put(n) for n in (1, 2)]:
+        future.cancel()
+    assert await counter.batcher.submit(3) == 6
+    assert counter.batches == [[3]]
