@@ -8,7 +8,6 @@ one statement each. A decline is recorded and moves nothing.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from bayon.cards.advise import Advise, advise, replace_amount
 from bayon.cards.authorize import Authorize, Inquire, authorize, inquire
@@ -30,9 +29,6 @@ from bayon.cards.topup import Topup, top_up
 from bayon.cards.vault import Vault
 from bayon.db import Tx
 from bayon.errors import BayonError
-
-NO_CURRENCY: Final = "XXX"
-"""ISO 4217's own, where a reversal says none."""
 
 NOTHING = Moved(transaction=None, effect=False)
 
@@ -189,7 +185,7 @@ def _of_original(
     if isinstance(command, Increment):
         return TransactionNotFound() if found is None else _increment(loaded, *found, command)
     if found is None:
-        return _unmatched(loaded, "reversal", original, command.currency or NO_CURRENCY, command)
+        return _unmatched(loaded, "reversal", original, command.currency, command)
     seat, transaction = found
     changed = reverse(loaded.book, seat, transaction, command)
     if isinstance(changed, NotPending):
@@ -201,7 +197,7 @@ def _unmatched(
     loaded: Loaded,
     kind: UnmatchedKind,
     original: Original,
-    currency: str,
+    currency: str | None,
     command: Authorize | Present | Reverse,
 ) -> Moved:
     card_id = loaded.by_digest.get(original.pan_digest or b"")

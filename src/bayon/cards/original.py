@@ -39,7 +39,7 @@ class Unmatched:
 
     kind: UnmatchedKind
     original: Original
-    currency: str
+    currency: str | None
     card_id: UUID | None
     trace: Trace | None
 

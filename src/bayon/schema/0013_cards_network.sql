@@ -26,7 +26,7 @@ CREATE TABLE cards.unmatched (
     approval_code text,
     terminal text,
     acquirer text,
-    currency text NOT NULL,
+    currency text,
     amount_minor bigint,
     created_at timestamptz NOT NULL
 );
