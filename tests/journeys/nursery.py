@@ -60,11 +60,10 @@ class Fork:
 class Nursery:
     """The process that forks; it ends with whoever has started it, or when it is closed."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         self._process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, __file__],
             cwd="/",
-            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -95,9 +94,9 @@ class Nursery:
 
 
 @cache
-def nursery(env: tuple[tuple[str, str], ...]) -> Nursery:
+def nursery() -> Nursery:
     """Find the nursery of this test process, or start it."""
-    made = Nursery(dict(env))
+    made = Nursery()
     atexit.register(made.close)
     return made
 

@@ -123,9 +123,8 @@ class Home:
             file.touch()  # who reads what it says need not wait until it has begun
         texts = [str(word) for word in words]
         if words[0] == "bayon":
-            parent = nursery(tuple(sorted(environment().items())))
-            files_ = (in_file, *files)
-            process = parent.start(texts, folder=self.folder, env=environment(**env), files=files_)
+            made, files_ = environment(**env), (in_file, *files)
+            process = nursery().start(texts, folder=self.folder, env=made, files=files_)
         else:
             process = self._anew(texts, in_file, *files, **env)
         self.processes.append(process)
