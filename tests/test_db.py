@@ -118,7 +118,7 @@ async def test_deadlocked_transactions_run_again_until_both_are_done(pair: Datab
 
     await asyncio.gather(cross([1, 2]), cross([2, 1]))
     assert await numbers(pair) == [2, 2]
-    assert attempts == 3
+    assert attempts >= 3  # one that comes again at once may be first, and meet the other once more
 
 
 async def test_run_again_runs_again_with_nothing_left_of_before(pair: Database) -> None:
