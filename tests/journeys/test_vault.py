@@ -9,6 +9,7 @@ import httpx
 
 from bayon.cards import ImportCard, import_card
 from bayon.db import Database, Tx
+from bayon.log import Secret
 from cards_factories import BIN, PIN, VAULT, VAULT_KEYS, make_purse, now_of
 from journeys.running import Dev, Done, Home, query
 
@@ -108,13 +109,16 @@ async def _seal_cards(url: str, *, count: int = CARDS) -> None:
     """Put as many cards there, whose numbers the first key seals."""
     db = await Database.connect(url, size_max=4)
     purse = await make_purse(db)
+    numbers: set[str] = set()  # by chance, so that of hundreds two are the same now and then
+    while len(numbers) < count - 1:
+        numbers.add(VAULT.make_pan(BIN).reveal())
 
     async def work(tx: Tx) -> None:
-        for _ in range(count - 1):
+        for number in numbers:
             command = ImportCard(
                 issuer_id=purse.issuer.id,
                 account_id=purse.account.id,
-                pan=VAULT.make_pan(BIN),
+                pan=Secret(number),
                 exp_month=12,
                 exp_year=2099,
                 pin=PIN,
