@@ -10,7 +10,10 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 REQUIRED: Final = os.environ.get("BAYON_REQUIRE_ALL") == "1"
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
+PROGRAMS: Final = ("chromium-headless-shell", "chromium", "chromium-browser")
+"""The first that is here; the one that has no windows shows the same pages in half the time."""
+
+CHROMIUM: Final = next(filter(None, map(shutil.which, PROGRAMS)), None)
 ARGUMENTS: Final = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,7 +34,7 @@ def want(what: object, advice: str) -> None:
 @asynccontextmanager
 async def launched() -> AsyncGenerator[Browser]:
     """Start the browser."""
-    want(CHROMIUM, "There is no Chromium (apt-get install chromium)")
+    want(CHROMIUM, "There is no Chromium (apt-get install chromium-headless-shell)")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -110,7 +110,8 @@ async def open_page(stage: Stage) -> AsyncGenerator[OpenPage]:
 async def choose(page: Page, pin: str, confirmation: str | None = None) -> None:
     await page.locator("#pin").fill(pin)
     await page.locator("#pin_confirmation").fill(pin if confirmation is None else confirmation)
-    await page.get_by_role("button").click()
+    async with page.expect_navigation():  # else what comes next may ask the page that goes
+        await page.get_by_role("button").click()
 
 
 def heading(page: Page, text: str) -> Awaitable[None]:
