@@ -68,7 +68,13 @@ async def test_a_text_comes_back_to_the_code_point(
         assert shown == text
         path = "/v1/transactions" if operation == "create_topup" else "/v1/cardholders"
         again = data_of(await desk.clerk.get(f"{path}/{made['id']}"))
-        assert again["attributes"] == made["attributes"]
+        assert _given(again) == _given(made)
+
+
+def _given(resource: Mapping[str, Any]) -> dict[str, object]:
+    """Take what a client gave: a review may decide on a cardholder between two looks at it."""
+    of_review = {"status", "updated_at"} if resource["type"] == "cardholder" else set[str]()
+    return {n: value for n, value in resource["attributes"].items() if n not in of_review}
 
 
 PHONES: Final = [
