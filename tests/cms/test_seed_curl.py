@@ -1,5 +1,6 @@
 """The seed's curl lines, pasted into a shell against `bayon dev`: host, ids and token changed."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -72,10 +73,20 @@ async def _ids(dev: Dev) -> dict[str, str]:
             kind: (await issuer.get(f"/v1/{path}")).raise_for_status().json()["data"][-1]["id"]
             for path, kind in OF_WHAT.items()
         }
+        # What has just been pasted may have changed the cardholder, who is then looked at anew.
+        async with asyncio.timeout(20):
+            while await _status(issuer, found["cardholder"]) != "active":
+                await asyncio.sleep(0.05)
         body = {"account_id": found["account"], "pan": pan_ending("2345")}
         card = {**body, "exp_month": 4, "exp_year": 2033}
         made = await issuer.post("/sandbox/v1/cards", json=card)
         return {**found, "card": made.raise_for_status().json()["card_id"]}
+
+
+async def _status(issuer: httpx.AsyncClient, cardholder_id: str) -> str:
+    shown = (await issuer.get(f"/v1/cardholders/{cardholder_id}")).raise_for_status().json()
+    status: str = shown["data"]["attributes"]["status"]
+    return status
 
 
 @pytest.mark.parametrize("name", PASTED)
