@@ -74,9 +74,10 @@ async def _ids(dev: Dev) -> dict[str, str]:
             for path, kind in OF_WHAT.items()
         }
         # What has just been pasted may have changed the cardholder, who is then looked at anew.
-        async with asyncio.timeout(20):
-            while await _status(issuer, found["cardholder"]) != "active":
-                await asyncio.sleep(0.05)
+        for _ in range(400):
+            if await _status(issuer, found["cardholder"]) == "active":
+                break
+            await asyncio.sleep(0.05)
         body = {"account_id": found["account"], "pan": pan_ending("2345")}
         card = {**body, "exp_month": 4, "exp_year": 2033}
         made = await issuer.post("/sandbox/v1/cards", json=card)
