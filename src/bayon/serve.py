@@ -35,7 +35,7 @@ from bayon.errors import Unavailable
 from bayon.keys import refuse_weak_keys, vault_keys
 from bayon.listen import Server, bound, make_server, take_all_files
 from bayon.log import Secret
-from bayon.network import Host, HostLink, LinkSettings, Terms, load_links, load_profile
+from bayon.network import Host, Link, LinkSettings, Terms, load_links, load_profile
 from bayon.postgres import EmbeddedPostgres
 from bayon.sandbox import Demo, Keys
 
@@ -201,9 +201,9 @@ def links_of(settings: Settings) -> list[LinkSettings]:
 
 def host_links(
     links: Sequence[LinkSettings], vault: Vault, zone_pin_key: Secret | None
-) -> list[HostLink]:
+) -> list[Link]:
     """Make links ready to serve: profiles loaded, keys read. Errors: `BadProfile`, `Invalid`."""
-    made: list[HostLink] = []
+    made: list[Link] = []
     for link in links:
         key = link.zone_pin_key or zone_pin_key
         terms = Terms(
@@ -213,7 +213,7 @@ def host_links(
             zone_pin_key=None if key is None else ZonePinKey.from_hex(key),
         )
         made.append(
-            HostLink(
+            Link(
                 terms=terms,
                 allow=link.allow,
                 connections_max=link.connections_max,

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
-from cardutil import pinblock as cardutil  # pyright: ignore[reportMissingTypeStubs]
+from cardutil import pinblock as cardutil  # pyright: ignore[reportMissingTypeStubs] - has none
 from cryptography.utils import CryptographyDeprecationWarning
 from psec import cvv as psec_cvv
 from psec import des as psec_des

@@ -11,6 +11,7 @@ from bayon.cards.model import CardStatus
 from bayon.db import Database, Tx
 from bayon.errors import BayonError
 from bayon.log import Secret
+from bayon.money import AMOUNT_MINOR_MAX
 from bayon.network import acquirer
 from bayon.network.acquirer import Amount, Place, Plastic
 from bayon.network.iso8583 import Message, decode
@@ -62,9 +63,9 @@ async def test_each_message_has_its_answer_on_each_wire(db: Database, wire: str)
             purchase(card, 5 * DOLLARS, single=True),
             reversal(offline(1), card),
             reversal(offline(1), card, advice=True),
+            changed(purchase(card, 1), mti="0300"),
             *(acquirer.management(what, stamp()) for what in ("sign-on", "echo", "sign-off")),
             changed(acquirer.management("echo", stamp()), f70="999"),
-            changed(purchase(card, 1), mti="0300"),
         ]
         answers = [await bank.ask(each) for each in later]
     assert [(each.mti, each.fields[39]) for each in answers] == [
@@ -73,11 +74,11 @@ async def test_each_message_has_its_answer_on_each_wire(db: Database, wire: str)
         ("0210", "00"),
         ("0410", "00"),
         ("0430", "00"),
+        ("0310", "12"),
         ("0810", "00"),
         ("0810", "00"),
         ("0810", "00"),
         ("0810", "12"),
-        ("0310", "12"),
     ]
     assert money(await balance_of(db, purse.account)) == (8_400, 8_400)
 
@@ -332,6 +333,37 @@ async def test_an_advice_cannot_be_declined_and_may_take_more_than_there_is(db: 
         assert await bank.codes(*map(acquirer.repeated, of_nobody)) == ["00", "00"]
     assert await unmatched(db) == ["advice", "completion"]
     assert money(await balance_of(db, account)) == (-800, -1_000)
+
+
+@pytest.mark.parametrize("final", [True, False])
+async def test_what_was_told_and_cannot_be_booked_is_kept_for_a_person(
+    db: Database, *, final: bool
+) -> None:
+    purse = await make_purse(db, usd_minor=10 * DOLLARS)
+    mistyped = Plastic(pan=Secret("9116000000000001"))
+    untold = [(plastic(purse.card), Amount(300, "978")), (mistyped, Amount(300, "840"))]
+    kept = [
+        acquirer.told_later(offline(300), card, paid, Place(), stamp(), final=final)
+        for card, paid in untold
+    ]
+    async with hosted(db) as at_work, at_work.called() as bank:
+        assert await bank.codes(*kept, *map(acquirer.repeated, kept)) == ["00"] * 4
+    assert await unmatched(db) == ["completion" if final else "advice"] * 2
+    assert money(await balance_of(db, purse.account)) == (1_000, 1_000)
+
+
+async def test_a_reversal_that_an_account_has_no_room_for_is_kept_for_a_person(
+    db: Database,
+) -> None:
+    purse = await make_purse(db, usd_minor=AMOUNT_MINOR_MAX)
+    card = purse.card
+    async with hosted(db) as at_work, at_work.called() as bank:
+        first = await bank.approved(purchase(card, 100, single=True))
+        await bank.approved(purchase(card, 100, kind="refund", single=True))
+        back = reversal(first, card)
+        assert await bank.codes(back, acquirer.repeated(back)) == ["00", "00"]
+    assert await unmatched(db) == ["reversal"]
+    assert (await balance_of(db, purse.account)).posted_minor == AMOUNT_MINOR_MAX
 
 
 async def test_an_increment_holds_more_and_the_whole_is_cleared(db: Database) -> None:

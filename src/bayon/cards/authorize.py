@@ -136,13 +136,6 @@ def authorize(
     return card, declined(asked, decline)
 
 
-def inquire(
-    seat: Seat, command: Inquire, *, vault: Vault, now: datetime
-) -> tuple[Card, Decline | None]:
-    """Judge a card that is asked about; a PIN counts its tries. Declines: as `judge`."""
-    return judge(seat, command.proof, vault, now=now)
-
-
 def declined(asked: Transaction, decline: Decline) -> Transaction:
     """Write what was asked for as what was declined."""
     return replace(asked, status="declined", decline_reason=decline, settled_at=None)

@@ -21,9 +21,8 @@ class BlockCipher:
     """A key and its cipher. Enciphers and deciphers whole blocks; never tells the key."""
 
     def __init__(self, algorithm: TripleDES | AES) -> None:
-        # ECB of single blocks is what the card schemes prescribe; chaining, where they want
-        # some, is done by who calls.
-        cipher = Cipher(algorithm, modes.ECB())  # noqa: S305
+        # Chaining, where the schemes want some, is done by who calls.
+        cipher = Cipher(algorithm, modes.ECB())  # noqa: S305 - single blocks, as the schemes say
         self.block_size: int = algorithm.block_size // 8
         self._encryptor = cipher.encryptor()
         self._decryptor = cipher.decryptor()

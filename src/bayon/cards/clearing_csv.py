@@ -131,19 +131,20 @@ def _end(reading: _Reading, cells: list[str], line: int) -> None:
 
 
 def _total(reading: _Reading, cells: list[str], line: int) -> None:
-    given = cells[1:4]
-    numbers = len(given) == 3 and all(_AMOUNT.fullmatch(cell) for cell in given[:2])  # noqa: PLR2004 - count, amount, currency
-    if not numbers or any(cells[4:]):
-        reading.problems.append((line, "a total has a count, an amount and a currency."))
-        return
-    reading.totals.append(
-        Total(
-            adjustment=_SIDES[cells[0]],
-            currency=given[2],
-            count=int(given[0]),
-            amount_minor=int(given[1]),
-        )
-    )
+    match cells:
+        case [side, count, amount, currency, *rest] if (
+            _AMOUNT.fullmatch(count) and _AMOUNT.fullmatch(amount) and not any(rest)
+        ):
+            reading.totals.append(
+                Total(
+                    adjustment=_SIDES[side],
+                    currency=currency,
+                    count=int(count),
+                    amount_minor=int(amount),
+                )
+            )
+        case _:
+            reading.problems.append((line, "a total has a count, an amount and a currency."))
 
 
 def _totals_are_right(reading: _Reading) -> None:

@@ -346,13 +346,13 @@ def _occurred_at(record: _Record) -> datetime | None:
 
 def _merchant(record: _Record) -> Merchant:
     """Read DE43: name, address, city, then postcode, region and country, by backslashes."""
-    parts = [part.strip() for part in record.text("DE43").split("\\")]
+    name, _, city, place, *_ = [*record.text("DE43").split("\\"), "", "", "", ""]
     mcc = record.text("DE26")
     known = re.fullmatch(r"[0-9]{4}", mcc) is not None
     return Merchant(
-        name=_printable(parts[0]) or "Unknown",
-        city=_printable(parts[2]) if len(parts) > 2 else "",  # noqa: PLR2004 - its place
-        country=country_of(parts[3][-3:]) if len(parts) > 3 else "ZZ",  # noqa: PLR2004 - its place
+        name=_printable(name.strip()) or "Unknown",
+        city=_printable(city.strip()),
+        country=country_of(place.strip()[-3:]),
         category=category_of(mcc) if known else None,
         mcc=mcc if known else None,
     )

@@ -112,9 +112,8 @@ class Desk:
         asked = Request[Move, Moved](
             command=request.command, render=lambda m: render(_one(m)), keys=request.keys
         )
-        if isinstance(asked.command, Authorize) and self.consultant.is_asked():
-            asked = replace(asked, command=await self.consultant.consult(asked.command))
-        reply = await self.moving.submit(asked)
+        # Who gives up waiting takes nothing back.
+        reply = await asyncio.shield(self.put(asked))
         outcome = None if reply.outcome is None else _one(reply.outcome)
         return Reply(answer=reply.answer, outcome=outcome)
 

@@ -190,19 +190,15 @@ async def save(tx: Tx, loaded: Loaded, *, now: datetime) -> None:
 
 def original_of(command: Move) -> Original | None:
     """Tell what a command of the network is about, if it is about another."""
-    return (
-        None
-        if isinstance(command, Authorize | Inquire | Clear | Expire | Topup)
-        else command.original
-    )
+    if isinstance(command, Advise | Increment | Present | Reverse):
+        return command.original
+    return None
 
 
 def digest_of(command: Move) -> bytes | None:
     """Tell the digest of the card's number a command comes with."""
     match command:
-        case Authorize() | Inquire():
-            return command.pan_digest
-        case Present():
+        case Authorize() | Inquire() | Present():
             return command.pan_digest
         case Advise():
             return command.request.pan_digest

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bayon.cards.advise import Advise, advise, replace_amount
-from bayon.cards.authorize import Authorize, Inquire, authorize, inquire
+from bayon.cards.authorize import Authorize, Inquire, authorize, judge
 from bayon.cards.billing import billed, merchant_share
 from bayon.cards.change import Expire, Increment, Reverse, expire, increment, reverse
 from bayon.cards.clearing import Clear, Present, clear, present
@@ -72,9 +72,13 @@ def _of_card(loaded: Loaded, command: OfCard) -> Moved | BayonError:
         case Inquire():
             return CardNotFound() if seat is None else _inquire(loaded, seat, command)
         case Advise():
-            return _advise(loaded, seat, command)
+            outcome = CardNotFound() if seat is None else _advise(loaded, seat, command)
+            return _kept(loaded, "advice", command.original, command.request, outcome)
         case Present():
-            return _present(loaded, seat, command)
+            outcome = CardNotFound() if seat is None else _present(loaded, seat, command)
+            if command.original is None or command.reconciles:
+                return outcome
+            return _kept(loaded, "completion", command.original, command, outcome)
 
 
 def _authorize(loaded: Loaded, seat: Seat, command: Authorize) -> Moved:
@@ -90,7 +94,7 @@ def _authorize(loaded: Loaded, seat: Seat, command: Authorize) -> Moved:
 
 
 def _inquire(loaded: Loaded, seat: Seat, command: Inquire) -> Moved:
-    card, decline = inquire(seat, command, vault=loaded.vault, now=loaded.book.now)
+    card, decline = judge(seat, command.proof, loaded.vault, now=loaded.book.now)
     counted = loaded.card_is(card, seat) is not seat
     balance = loaded.book.lines[seat.till.ledger_account_id].balance
     return Moved(
@@ -98,33 +102,21 @@ def _inquire(loaded: Loaded, seat: Seat, command: Inquire) -> Moved:
     )
 
 
-def _advise(loaded: Loaded, seat: Seat | None, command: Advise) -> Moved | BayonError:
-    request = command.request
-    if seat is None:
-        return _unmatched(loaded, "advice", command.original, request.currency, request)
+def _advise(loaded: Loaded, seat: Seat, command: Advise) -> Moved | BayonError:
     found = loaded.find(command.original)
-    if found is None:
+    if found is None or (found[1].status == "declined" and command.approved):
         made = advise(loaded.book, seat, command, rates=loaded.rates)
         return made if isinstance(made, BayonError) else loaded.make(seat, made)
     its_seat, transaction = found
-    if transaction.status == "pending" and command.approved:
-        changed = replace_amount(loaded.book, its_seat, transaction, command, rates=loaded.rates)
-        if isinstance(changed, BayonError):
-            return changed
-        return loaded.change(its_seat, changed)
-    if transaction.status == "declined" and command.approved:
-        made = advise(loaded.book, seat, command, rates=loaded.rates)
-        return made if isinstance(made, BayonError) else loaded.make(seat, made)
-    return loaded.moved(its_seat, transaction, effect=False)
+    if transaction.status != "pending" or not command.approved:
+        return loaded.moved(its_seat, transaction, effect=False)
+    changed = replace_amount(loaded.book, its_seat, transaction, command, rates=loaded.rates)
+    return changed if isinstance(changed, BayonError) else loaded.change(its_seat, changed)
 
 
-def _present(loaded: Loaded, seat: Seat | None, command: Present) -> Moved | BayonError:
+def _present(loaded: Loaded, seat: Seat, command: Present) -> Moved | BayonError:
     """Post what was cleared: as the end of what it is about, if that waits; else by itself."""
     original = command.original
-    if seat is None:
-        if original is None:
-            return CardNotFound()
-        return _unmatched(loaded, "completion", original, command.currency, command)
     if original is not None and (command.adjustment == "debit" or command.reconciles):
         found = loaded.find(original, adjustment=command.adjustment)
         done = None if found is None else _end(loaded, *found, command)
@@ -178,32 +170,42 @@ def _share_of(transaction: Transaction, billing_minor: int | None) -> int | None
 def _of_original(
     loaded: Loaded, command: Increment | Reverse, original: Original
 ) -> Moved | BayonError:
-    """Change what a message of the network is about. A reversal cannot be declined."""
+    """Change what a message of the network is about."""
     found = loaded.find(original)
     if found is not None and command.currency not in {None, found[1].transaction_currency}:
         found = None
     if isinstance(command, Increment):
         return TransactionNotFound() if found is None else _increment(loaded, *found, command)
-    if found is None:
-        return _unmatched(loaded, "reversal", original, command.currency, command)
-    seat, transaction = found
+    outcome = TransactionNotFound() if found is None else _take_back(loaded, *found, command)
+    return _kept(loaded, "reversal", original, command, outcome)
+
+
+def _take_back(
+    loaded: Loaded, seat: Seat, transaction: Transaction, command: Reverse
+) -> Moved | BayonError:
     changed = reverse(loaded.book, seat, transaction, command)
     if isinstance(changed, NotPending):
         return loaded.moved(seat, transaction, effect=False)
     return changed if isinstance(changed, BayonError) else loaded.change(seat, changed)
 
 
-def _unmatched(
+def _kept(
     loaded: Loaded,
     kind: UnmatchedKind,
     original: Original,
-    currency: str | None,
     command: Authorize | Present | Reverse,
+    outcome: Moved | BayonError,
 ) -> Moved:
-    card_id = loaded.by_digest.get(original.pan_digest or b"")
+    """Keep for a person what cannot be declined, and could not be done."""
+    if not isinstance(outcome, BayonError):
+        return outcome
     loaded.unmatched.append(
         Unmatched(
-            kind=kind, original=original, currency=currency, card_id=card_id, trace=command.trace
+            kind=kind,
+            original=original,
+            currency=command.currency,
+            card_id=loaded.by_digest.get(original.pan_digest or b""),
+            trace=command.trace,
         )
     )
     return NOTHING

@@ -9,8 +9,7 @@ from bayon.network.describe import (
     redacted,
     response_name,
 )
-from bayon.network.host import Host
-from bayon.network.host import Link as HostLink
+from bayon.network.host import Host, Link
 from bayon.network.iso8583 import Message
 from bayon.network.links import BadLinks, LinkSettings, load_links
 from bayon.network.load import Load, Loaded, prepared, run_load
@@ -22,7 +21,7 @@ __all__ = [
     "BadLinks",
     "Caller",
     "Host",
-    "HostLink",
+    "Link",
     "LinkSettings",
     "Load",
     "Loaded",

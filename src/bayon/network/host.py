@@ -23,11 +23,13 @@ from bayon.errors import BayonError, Unavailable
 from bayon.network.frame import Frame, Framer, turned, wrap
 from bayon.network.iso8583 import BadMessage, Message, decode, encode
 from bayon.network.messages import (
+    MANAGEMENT,
     SIGN_OFF,
     SIGN_ON,
     Terms,
     answer,
     is_request,
+    is_told,
     read,
     refusal,
 )
@@ -92,9 +94,6 @@ class Host:
         self.links: Sequence[Link] = links
         self.answer_s: float = answer_s
         self.read_s: float = read_s
-        self.answered: dict[tuple[str, str, str], int] = {}
-        """How many answers there were, by link, MTI and code."""
-
         self._waiting: deque[_Waiting] = deque()
         self._asking: deque[_Waiting] = deque()
 
@@ -124,11 +123,6 @@ class Host:
             self._asking.append(_Waiting(now + ASK_S + self.answer_s, future))
         else:
             self._waiting.append(_Waiting(now + self.answer_s, future))
-
-    def count(self, link: Link, said: Message) -> None:
-        """Count an answer."""
-        key = (link.terms.link, said.mti, said.fields.get(39, ""))
-        self.answered[key] = self.answered.get(key, 0) + 1
 
     async def _stop(self) -> None:
         """Answer what is in flight, for as long as an answer may take, and hang up."""
@@ -177,11 +171,12 @@ class Connection(asyncio.Protocol):
         self._link.connections.add(self)
         log.info("network.connected", link=self._link.terms.link)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as the protocol is called
+    def connection_lost(self, exc: Exception | None) -> None:
         """Forget the peer; what it asked for is decided all the same, and kept for its repeat."""
         if self in self._link.connections:
             self._link.connections.discard(self)
-            log.info("network.disconnected", link=self._link.terms.link)
+            reason = "reset" if exc else "closed"
+            log.info("network.disconnected", link=self._link.terms.link, reason=reason)
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -276,17 +271,10 @@ class Connection(asyncio.Protocol):
         error = Unavailable() if future.cancelled() else future.exception()
         if error is None:
             self._send(frame, future.result().answer)
-            outcome = future.result().outcome
-            self._count(message, outcome)
         else:
             if not isinstance(error, BayonError):
                 log.error("network.failed", link=link.terms.link, error=type(error).__name__)
             self._say(frame, refusal(message, link.terms, error))
-
-    def _count(self, message: Message, outcome: Moved | None) -> None:
-        decline = "repeat" if outcome is None else str(outcome.decline or "")
-        key = (self._link.terms.link, message.mti, decline)
-        self._host.answered[key] = self._host.answered.get(key, 0) + 1
 
     def _malformed(self, frame: Frame, error: BadMessage) -> None:
         log.warning("network.malformed", link=self._link.terms.link, field=error.field)
@@ -295,13 +283,12 @@ class Connection(asyncio.Protocol):
             self._say(frame, refusal(partly, self._link.terms, error))
 
     def _sign(self, message: Message) -> None:
-        wanted = message.fields.get(70) if message.mti[1] == "8" else None
+        wanted = message.fields.get(70) if message.mti[1] == MANAGEMENT else None
         if wanted in {SIGN_ON, SIGN_OFF}:
             self._link.signed_on = wanted == SIGN_ON
             log.info("network.signed", link=self._link.terms.link, on=self._link.signed_on)
 
     def _say(self, frame: Frame, said: Message) -> None:
-        self._host.count(self._link, said)
         try:
             body = encode(said, self._link.terms.profile)
         except BadMessage as error:
@@ -337,4 +324,4 @@ class Connection(asyncio.Protocol):
 
 def _needs_sign_on(message: Message) -> bool:
     """Tell a request, which waits for a yes, from what is told, and from speaking of the link."""
-    return message.mti[1] in "12" and message.mti[2] == "0"
+    return message.mti[1] != MANAGEMENT and not is_told(message.mti)

@@ -242,7 +242,7 @@ class _Run:
 
     async def _arrive(self, started: float) -> None:
         """Send what is due in each tick, link by link in turn."""
-        chance, links = random.Random(1), itertools.cycle(self._links)  # noqa: S311 - arrivals
+        chance, links = random.Random(1), itertools.cycle(self._links)  # noqa: S311 - spreads arrivals, guards nothing
         due = started + chance.expovariate(self._load.rate_per_s)
         while (now := time.perf_counter()) < self.seen.until and not self._failure:
             arrived: list[float] = []

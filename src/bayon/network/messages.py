@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from bayon import iso4217
@@ -33,6 +33,7 @@ from bayon.cards import (
     Proof,
     Reverse,
     Trace,
+    Track2,
     TransactionNotFound,
     Vault,
     ZonePinKey,
@@ -59,6 +60,13 @@ PARTIAL_SUPPORTED: Final = "181"
 
 CHIP_ENTRY: Final = frozenset({"05", "07"})
 """Field 22, its first two digits: the chip was read, so the CVV is the chip's."""
+
+REVERSAL: Final = "4"
+MANAGEMENT: Final = "8"
+"""Classes of messages, the second digit of an MTI."""
+
+ADVICE: Final = "2"
+"""The third digit of what has happened already."""
 
 SENT: Final = 7
 """The field that says when a message was sent."""
@@ -103,6 +111,7 @@ class _Asked:
     message: Message
     terms: Terms
     pan: Secret | None
+    track: Track2 | None
     pan_digest: bytes | None
     currency: str
     identity: bytes | None
@@ -123,22 +132,27 @@ class _Asked:
 def read(message: Message, terms: Terms) -> Message | Request[Move, Moved]:
     """Read a request: its answer, or what the batch is to do.
 
-    Errors: `BadMessage` (two card numbers, a currency there is none of), `BadPan`.
+    Errors: `BadMessage` (no track, two card numbers, a currency there is none of); `BadPan`, but
+    of what cannot be declined: that is of a card we do not know.
     """
-    if message.mti[2] not in _ANSWERED or message.mti[1] not in _READERS:
-        return answer(message, terms, "processing_code_unsupported")
-    if message.mti[1] == "8":
+    if message.mti[1] == MANAGEMENT:
         return _management(message, terms)
-    pan = _pan(message, terms.vault)
+    reader = _READERS.get(message.mti[1:3])
+    if reader is None:
+        return answer(message, terms, "processing_code_unsupported")
+    pan, track = _card(message, terms.vault)
+    if pan is not None and not is_told(message.mti):
+        pan = terms.vault.read_pan(pan)
     asked = _Asked(
         message=message,
         terms=terms,
         pan=pan,
+        track=track,
         pan_digest=None if pan is None else terms.vault.pan_digest(pan),
         currency=_currency(message, 49) or "USD",
         identity=identity(terms.link, message),
     )
-    command, reason = _READERS[message.mti[1]](asked)
+    command, reason = reader(asked)
     if command is None:
         return answer(message, terms, reason)
     return Request(
@@ -149,11 +163,12 @@ def read(message: Message, terms: Terms) -> Message | Request[Move, Moved]:
     )
 
 
-def answer(message: Message, terms: Terms, reason: str, **more: str) -> Message:
-    """Answer a request with a reason of the profile; `more` are fields by `f` and number."""
+def answer(
+    message: Message, terms: Terms, reason: str, more: Mapping[int, str] | None = None
+) -> Message:
+    """Answer a request with a reason of the profile, and `more` fields than it came with."""
     fields = message.fields
-    said = {number: fields[number] for number in ECHOED if number in fields}
-    said |= {int(name[1:]): value for name, value in more.items()}
+    said = {number: fields[number] for number in ECHOED if number in fields} | dict(more or {})
     said[39] = terms.profile.response_codes[reason]
     return Message(mti=f"{message.mti[:2]}{int(message.mti[2]) + 1}0", fields=said)
 
@@ -161,13 +176,18 @@ def answer(message: Message, terms: Terms, reason: str, **more: str) -> Message:
 def refusal(message: Message, terms: Terms, error: BaseException) -> Message:
     """Answer a request that came to nothing, by the error it came to."""
     if isinstance(error, BadMessage) and error.field is not None:
-        return answer(message, terms, "malformed", f44=f"{error.field:03d}")
+        return answer(message, terms, "malformed", {44: f"{error.field:03d}"})
     return answer(message, terms, OF_ERRORS.get(type(error), "failed"))
 
 
 def is_request(mti: str) -> bool:
     """Tell whether a message wants an answer."""
     return mti[2] in _ANSWERED
+
+
+def is_told(mti: str) -> bool:
+    """Tell what has happened already, and cannot be declined: an advice, a reversal."""
+    return mti[1] == REVERSAL or mti[2] == ADVICE
 
 
 def identity(link: str, message: Message) -> bytes | None:
@@ -178,8 +198,9 @@ def identity(link: str, message: Message) -> bytes | None:
     fields = message.fields
     if SENT not in fields:
         return None
-    names = (fields.get(11, ""), fields[SENT], fields.get(32, ""), fields.get(33, ""))
-    return _digest(link, f"{message.mti[:3]}0", *names[:2], *(n.lstrip("0") for n in names[2:]))
+    institutions = (fields.get(number, "").lstrip("0") for number in (32, 33))
+    mti, stan = f"{message.mti[:3]}0", fields.get(11, "")
+    return _digest(link, mti, stan, fields[SENT], *institutions)
 
 
 def _digest(*parts: str) -> bytes:
@@ -208,9 +229,7 @@ def _keys(asked: _Asked) -> tuple[Key, ...]:
 
 def _voids(asked: _Asked) -> tuple[bytes, ...]:
     """Name what is to come to nothing, should it come later: a reversal's original."""
-    if asked.message.mti[1] != "4":
-        return ()
-    original = _named(asked)
+    original = _named(asked) if asked.message.mti[1] == REVERSAL else None
     return () if original is None else (original,)
 
 
@@ -311,17 +330,13 @@ def _reversal(asked: _Asked) -> _Read:
     )
 
 
-def _told(asked: _Asked) -> _Read:
-    """Tell a request from an advice by the third digit."""
-    return (_advice if asked.message.mti[2] == "2" else _authorization)(asked)
-
-
 _READERS: Final[Mapping[str, Callable[[_Asked], _Read]]] = {
-    "1": _told,
-    "2": _told,
-    "4": _reversal,
-    "8": _told,
+    **dict.fromkeys(("10", "20"), _authorization),
+    **dict.fromkeys(("12", "22"), _advice),
+    **dict.fromkeys(("40", "42"), _reversal),
 }
+"""By class and function of the MTI."""
+
 _ANSWERED: Final = frozenset("02")
 _REPEATS: Final = frozenset("13579")
 
@@ -345,13 +360,15 @@ def _request(asked: _Asked, approval_code: str | None, *, posts: bool) -> Author
     )
 
 
-def _presentment(asked: _Asked, adjustment: str, approval_code: str | None) -> Present:
+def _presentment(
+    asked: _Asked, adjustment: Literal["debit", "credit"], approval_code: str | None
+) -> Present:
     return Present(
         pan_digest=asked.pan_digest,
         amount_minor=asked.amount_minor,
         currency=asked.currency,
         billing=_billing(asked),
-        adjustment="credit" if adjustment == "credit" else "debit",
+        adjustment=adjustment,
         kind="cash_withdrawal" if asked.processing in CASH else "purchase",
         merchant=_merchant(asked),
         original=_original(asked),
@@ -382,34 +399,30 @@ def _currency(message: Message, number: int) -> str | None:
     return known.code
 
 
-def _pan(message: Message, vault: Vault) -> Secret | None:
-    """Read the card's number, from field 2 or from track 2, which must be of the same card."""
-    given = message.secrets.get(2)
-    pan = None if given is None else vault.read_pan(given)
-    track = message.secrets.get(35)
+def _card(message: Message, vault: Vault) -> tuple[Secret | None, Track2 | None]:
+    """Read field 2 and track 2, which must be of the same card."""
+    given, stripe = message.secrets.get(2), message.secrets.get(35)
+    track = None if stripe is None else vault.read_track_2(stripe)
     if track is None:
-        return pan
-    read_track = vault.read_track_2(track)
-    if read_track is None:
-        raise BadMessage(35, "is no track", partial=message)
-    if pan is not None and vault.pan_digest(pan) != vault.pan_digest(read_track.pan):
+        if stripe is not None:
+            raise BadMessage(35, "is no track", partial=message)
+        return given, None
+    if given is not None and given != track.pan:
         raise BadMessage(35, "is of another card than field 2", partial=message)
-    return vault.read_pan(read_track.pan)
+    return track.pan, track
 
 
 def _proof(asked: _Asked) -> Proof:
     """Read what shows the card was there; a PIN that cannot be read counts as a wrong one."""
-    message, vault = asked.message, asked.terms.vault
-    track = message.secrets.get(35)
-    read_track = None if track is None else vault.read_track_2(track)
-    expiry = _expiry(message.fields.get(14))
-    cvv_right = None
-    if read_track is not None:
-        expiry = (read_track.exp_year, read_track.exp_month)
-        if read_track.cvv is not None:
-            chip = message.fields.get(22, "")[:2] in CHIP_ENTRY
-            cvv_right = vault.is_cvv(read_track, chip=chip)
-    return Proof(pin=_pin(asked), expiry=expiry, cvv_right=cvv_right)
+    fields, track = asked.message.fields, asked.track
+    if track is None:
+        return Proof(pin=_pin(asked), expiry=_expiry(fields.get(14)))
+    chip = fields.get(22, "")[:2] in CHIP_ENTRY
+    return Proof(
+        pin=_pin(asked),
+        expiry=(track.exp_year, track.exp_month),
+        cvv_right=None if track.cvv is None else asked.terms.vault.is_cvv(track, chip=chip),
+    )
 
 
 def _pin(asked: _Asked) -> Secret | None:
@@ -443,36 +456,30 @@ def _management(message: Message, terms: Terms) -> Message:
 
 
 def _outcome(asked: _Asked, moved: Moved, reason: str) -> Message:
-    """Write what the batch has come to. An advice and a reversal cannot be declined."""
+    """Write what the batch has come to."""
     message, terms = asked.message, asked.terms
-    more: dict[str, str] = {}
-    told = message.mti[1] == "4" or message.mti[2] == "2"
-    if moved.decline is not None and not told:
-        reason = REASONS.get(moved.decline, moved.decline.value)
-    elif moved.transaction is not None and not told:
-        granted_minor = moved.transaction.transaction_amount_minor
-        asked_minor = asked.amount_minor
-        if _asks_for_all(message) and granted_minor < asked_minor:
-            reason = "partly_approved"
-            more["f4"] = f"{granted_minor:0{_AMOUNT_SIZE}d}"
-        trace = moved.transaction.trace
-        if trace is not None and trace.approval_code:
-            more["f38"] = trace.approval_code.ljust(6)
-    elif moved.transaction is None and not told:
-        more["f38"] = _approval_code()
-    if moved.balance is not None and _wants_balances(asked, moved, reason):
-        more["f54"] = _balances(asked, moved)
-    return answer(message, terms, reason, **more)
-
-
-def _asks_for_all(message: Message) -> bool:
-    """Tell a request of an amount of its own from an increment, which answers with the whole."""
-    return message.fields.get(24) != INCREMENTAL
-
-
-def _wants_balances(asked: _Asked, moved: Moved, reason: str) -> bool:
+    if is_told(message.mti):
+        return answer(message, terms, reason)
     if moved.decline is not None:
-        return False
+        return answer(message, terms, REASONS.get(moved.decline, moved.decline.value))
+    more = {38: _approved(moved).ljust(6)}
+    if moved.transaction is not None and message.fields.get(24) != INCREMENTAL:
+        granted_minor = moved.transaction.transaction_amount_minor
+        if granted_minor < asked.amount_minor:
+            reason = "partly_approved"
+            more[4] = f"{granted_minor:0{_AMOUNT_SIZE}d}"
+    if _wants_balances(asked, reason):
+        more[54] = _balances(asked, moved)
+    return answer(message, terms, reason, more)
+
+
+def _approved(moved: Moved) -> str:
+    """Tell the approval code: the transaction's, or one of its own where there is none."""
+    trace = moved.transaction.trace if moved.transaction else None
+    return (trace.approval_code if trace else None) or _approval_code()
+
+
+def _wants_balances(asked: _Asked, reason: str) -> bool:
     inquiry = asked.processing in asked.terms.profile.inquiry
     return inquiry or asked.processing in CASH or reason == "partly_approved"
 
