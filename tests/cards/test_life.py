@@ -132,10 +132,14 @@ class Model:
         elif each is None or (each.status, each.amount) != ("settled", amount):
             self.add("settled", amount, once=True)
 
-    def advise(self, each: Made | None, amount: int) -> None:
+    def advise(self, each: Made | None, amount: int, *, approved: bool) -> None:
+        holds = approved and amount > 0
         if each is not None and each.status == "pending":
-            each.amount = amount
-        elif each is None or each.status == "declined":
+            each.status = "pending" if holds else "reversed"
+            each.amount = amount if holds else each.amount
+        elif each is None and amount > 0:
+            self.add("pending" if approved else "declined", amount)
+        elif each is not None and holds and each.status in {"declined", "expired"}:
             self.add("pending", amount)
 
 
@@ -278,18 +282,24 @@ class Life(RuleBasedStateMachine):
             trace=self.trace("0220") if original is not None else None,
         )
 
-    @rule(which=st.integers(0, 99), amount=AMOUNTS, known=st.booleans())
-    def advise(self, which: int, amount: int, known: bool) -> None:  # noqa: FBT001 - drawn
+    @rule(
+        which=st.integers(0, 99),
+        amount=st.one_of(st.just(0), AMOUNTS),
+        known=st.booleans(),
+        approved=st.sampled_from((True, True, False)),
+    )
+    def advise(self, which: int, amount: int, known: bool, approved: bool) -> None:  # noqa: FBT001 - drawn
         traced = [each for each in self.model.made if each.trace is not None]
         each = traced[which % len(traced)] if traced and known else None
         trace = self.trace("0120")
         before = len(self.model.made)
-        self.model.advise(each, amount)
+        self.model.advise(each, amount, approved=approved)
         if len(self.model.made) > before:
             self.model.made[-1].trace = trace
         spend: Authorize = make_authorize(self.purse.card, amount, trace=trace)
         request = replace(spend, pan_digest=self.digest)
-        self.ask(Advise(request=request, original=self.original(each.trace if each else None)))
+        original = self.original(each.trace if each else None)
+        self.ask(Advise(request=request, original=original, approved=approved))
 
     @rule(amount=AMOUNTS)
     def top_up(self, amount: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bayon.cards import Card, Desk, ZonePinKey, encipher_pin_block
+from bayon.cards import Card, Desk, ZonePinKey, encipher_pin_block, trace_store
 from bayon.db import Database
 from bayon.log import Secret
 from bayon.network import acquirer
@@ -219,6 +219,11 @@ def changed(message: Message, *without: int, mti: str | None = None, **others: s
     fields |= {int(name[1:]): value for name, value in others.items()}
     secrets = {n: v for n, v in message.secrets.items() if n not in without}
     return replace(message, mti=mti or message.mti, fields=fields, secrets=secrets)
+
+
+async def unmatched(db: Database) -> list[str]:
+    """Tell what was told of nothing we know, the newest first."""
+    return [each["kind"] for each in await db.read(lambda tx: trace_store.unmatched(tx, limit=9))]
 
 
 def money(balance: Any) -> tuple[int, int]:  # noqa: ANN401 - a balance

@@ -5,13 +5,12 @@ from decimal import Decimal
 import pytest
 
 from bayon import cards
-from bayon.cards import Card, IssueCard, NewRate, trace_store
+from bayon.cards import Card, IssueCard, NewRate
 from bayon.cards.issue import issue_cards
 from bayon.cards.model import CardStatus
 from bayon.db import Database, Tx
 from bayon.errors import BayonError
 from bayon.log import Secret
-from bayon.money import AMOUNT_MINOR_MAX
 from bayon.network import acquirer
 from bayon.network.acquirer import Amount, Place, Plastic
 from bayon.network.iso8583 import Message, decode
@@ -38,6 +37,7 @@ from network.hosts import (
     stamp,
     swiped,
     told,
+    unmatched,
 )
 from network.samples import PROFILES
 
@@ -249,11 +249,6 @@ async def test_after_a_sign_off_requests_are_91_until_the_next_sign_on(db: Datab
     assert money(await balance_of(db, purse.account)) == (9_900, 9_700)
 
 
-async def unmatched(db: Database) -> list[str]:
-    """Tell what was told of nothing we know, the newest first."""
-    return [each["kind"] for each in await db.read(lambda tx: trace_store.unmatched(tx, limit=9))]
-
-
 async def test_a_reversal_takes_all_back_or_a_part_and_no_more(db: Database) -> None:
     purse = await make_purse(db, usd_minor=100 * DOLLARS)
     card = purse.card
@@ -310,60 +305,6 @@ async def test_a_reversal_of_what_nobody_asked_is_kept_and_its_original_comes_to
         assert await bank.code(acquirer.repeated(before)) == "00"
     assert money(await balance_of(db, purse.account)) == (10_000, 10_000)
     assert await unmatched(db) == ["reversal"]
-
-
-async def test_an_advice_cannot_be_declined_and_may_take_more_than_there_is(db: Database) -> None:
-    purse = await make_purse(db, usd_minor=10 * DOLLARS)
-    account = purse.account
-    lost = await make_card(db, account, status="lost")
-    nobody = Plastic(pan=VAULT.make_pan("91160009"))
-    async with hosted(db) as at_work, at_work.called() as bank:
-        first = await bank.approved(purchase(purse.card, 10 * DOLLARS))
-        assert await bank.code(told(first, purse.card, 15 * DOLLARS, final=True)) == "00"
-        assert money(await balance_of(db, account)) == (-500, -500)
-        assert await bank.code(told(offline(300), purse.card, 300, final=True)) == "00"
-        assert money(await balance_of(db, account)) == (-800, -800)
-        assert await bank.code(told(offline(200), lost, 200, final=False)) == "00"
-        assert money(await balance_of(db, account)) == (-800, -1_000)
-        of_nobody = [
-            acquirer.told_later(offline(1), nobody, Amount(1, "840"), Place(), stamp(), final=final)
-            for final in (True, False)
-        ]
-        assert await bank.codes(*of_nobody) == ["00", "00"]
-        assert await bank.codes(*map(acquirer.repeated, of_nobody)) == ["00", "00"]
-    assert await unmatched(db) == ["advice", "completion"]
-    assert money(await balance_of(db, account)) == (-800, -1_000)
-
-
-@pytest.mark.parametrize("final", [True, False])
-async def test_what_was_told_and_cannot_be_booked_is_kept_for_a_person(
-    db: Database, *, final: bool
-) -> None:
-    purse = await make_purse(db, usd_minor=10 * DOLLARS)
-    mistyped = Plastic(pan=Secret("9116000000000001"))
-    untold = [(plastic(purse.card), Amount(300, "978")), (mistyped, Amount(300, "840"))]
-    kept = [
-        acquirer.told_later(offline(300), card, paid, Place(), stamp(), final=final)
-        for card, paid in untold
-    ]
-    async with hosted(db) as at_work, at_work.called() as bank:
-        assert await bank.codes(*kept, *map(acquirer.repeated, kept)) == ["00"] * 4
-    assert await unmatched(db) == ["completion" if final else "advice"] * 2
-    assert money(await balance_of(db, purse.account)) == (1_000, 1_000)
-
-
-async def test_a_reversal_that_an_account_has_no_room_for_is_kept_for_a_person(
-    db: Database,
-) -> None:
-    purse = await make_purse(db, usd_minor=AMOUNT_MINOR_MAX)
-    card = purse.card
-    async with hosted(db) as at_work, at_work.called() as bank:
-        first = await bank.approved(purchase(card, 100, single=True))
-        await bank.approved(purchase(card, 100, kind="refund", single=True))
-        back = reversal(first, card)
-        assert await bank.codes(back, acquirer.repeated(back)) == ["00", "00"]
-    assert await unmatched(db) == ["reversal"]
-    assert (await balance_of(db, purse.account)).posted_minor == AMOUNT_MINOR_MAX
 
 
 async def test_an_increment_holds_more_and_the_whole_is_cleared(db: Database) -> None:

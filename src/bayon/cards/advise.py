@@ -17,12 +17,18 @@ from bayon.ledger import Book
 class Advise:
     """Hold what was approved in our stead; for an authorisation that is known, instead of its own.
 
-    `approved` is false where it was declined in our stead: that is recorded, and no more.
+    `approved` is false where it was declined in our stead: that is recorded, or gives back what is
+    held for it. What was approved for nothing gives back too.
     """
 
     request: Authorize
     original: Original
     approved: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether anything is to be held from now on."""
+        return self.approved and self.request.amount_minor > 0
 
 
 def advise(book: Book, seat: Seat, command: Advise, *, rates: Rates) -> Transaction | BayonError:
@@ -47,7 +53,7 @@ def replace_amount(
     """Hold what the advice says instead of what was held. Errors: `BadAttributes`, as `advise`."""
     assert pending.hold_id is not None
     request = command.request
-    billing_minor = billed(request, seat.currency, rates, hold=True)
+    billing_minor = billed(request, seat.currency, rates, hold=True) if command.holds else 0
     if billing_minor is None:
         return BadAttributes.at("/currency", "has no exchange rate")
     if billing_minor <= 0:

@@ -104,14 +104,15 @@ def _inquire(loaded: Loaded, seat: Seat, command: Inquire) -> Moved:
 
 def _advise(loaded: Loaded, seat: Seat, command: Advise) -> Moved | BayonError:
     found = loaded.find(command.original)
-    if found is None or (found[1].status == "declined" and command.approved):
-        made = advise(loaded.book, seat, command, rates=loaded.rates)
-        return made if isinstance(made, BayonError) else loaded.make(seat, made)
-    its_seat, transaction = found
-    if transaction.status != "pending" or not command.approved:
-        return loaded.moved(its_seat, transaction, effect=False)
-    changed = replace_amount(loaded.book, its_seat, transaction, command, rates=loaded.rates)
-    return changed if isinstance(changed, BayonError) else loaded.change(its_seat, changed)
+    if found is not None and found[1].status == "pending":
+        changed = replace_amount(loaded.book, *found, command, rates=loaded.rates)
+        return changed if isinstance(changed, BayonError) else loaded.change(found[0], changed)
+    if found is not None and not (command.holds and found[1].status in {"declined", "expired"}):
+        return loaded.moved(*found, effect=False)
+    if command.request.amount_minor == 0:
+        return NOTHING
+    made = advise(loaded.book, seat, command, rates=loaded.rates)
+    return made if isinstance(made, BayonError) else loaded.make(seat, made)
 
 
 def _present(loaded: Loaded, seat: Seat, command: Present) -> Moved | BayonError:

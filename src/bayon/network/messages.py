@@ -305,11 +305,12 @@ def _advice(asked: _Asked) -> _Read:
     if asked.pan_digest is None:
         raise BadMessage(2, "is missing")
     approved = _was_approved(asked)
-    if asked.processing in CREDITS and approved and asked.message.mti[1] == "2":
-        return _presentment(asked, "credit", asked.text(38)), "approved"
-    if asked.amount_minor == 0 or asked.processing in {*CREDITS, *asked.terms.profile.inquiry}:
+    posts = approved and asked.amount_minor > 0 and asked.message.mti[1] == "2"
+    if asked.processing in CREDITS:
+        return _presentment(asked, "credit", asked.text(38)) if posts else None, "approved"
+    if asked.processing in asked.terms.profile.inquiry:
         return None, "approved"
-    if approved and asked.message.mti[1] == "2":
+    if posts:
         return _presentment(asked, "debit", asked.text(38)), "approved"
     request = _request(asked, asked.text(38), posts=False)
     return Advise(request=request, original=_original(asked), approved=approved), "approved"
