@@ -69,6 +69,30 @@ async def test_while_one_batch_runs_the_next_forms() -> None:
     assert counter.batches == [[1], [2, 3, 4]]
 
 
+async def test_each_who_asks_has_a_share_of_a_batch_and_what_others_leave() -> None:
+    counter = Counter(size_max=5)
+    counter.gate.clear()
+    first = counter.batcher.put(0)
+    await turn()
+    flood = [counter.batcher.put(n, of="flood") for n in range(10, 19)]
+    calm = [counter.batcher.put(n, of="calm") for n in (1, 2)]
+    late = counter.batcher.put(3, of="late")
+    counter.gate.set()
+    await asyncio.gather(first, late, *flood, *calm)
+    assert counter.batches == [[0], [10, 11, 1, 2, 3], [12, 13, 14, 15, 16], [17, 18]]
+
+
+async def test_of_more_who_ask_than_a_batch_has_room_for_all_have_their_turn() -> None:
+    counter = Counter(size_max=2)
+    counter.gate.clear()
+    first = counter.batcher.put(0)
+    await turn()
+    asked = [counter.batcher.put(who * 10 + n, of=who) for n in range(2) for who in (1, 2, 3)]
+    counter.gate.set()
+    await asyncio.gather(first, *asked)
+    assert counter.batches == [[0], [10, 20], [30, 11], [21, 31]]
+
+
 async def test_nobody_is_answered_before_its_batch_is_done() -> None:
     counter = Counter()
     counter.gate.clear()

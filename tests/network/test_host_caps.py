@@ -211,3 +211,19 @@ async def test_without_a_database_it_is_91_and_after_it_came_back_as_if_never_as
     finally:
         await db.close()
         await server.erase()
+
+
+async def test_a_link_that_floods_the_host_leaves_its_share_to_another(db: Database) -> None:
+    purse = await make_purse(db, usd_minor=100_000)
+    links, desk = (make_link(), make_link("other")), make_desk(db, batch_size_max=10)
+    async with (
+        hosted(db, *links, desk=desk) as at_work,
+        at_work.wired() as flood,
+        at_work.wired("other") as calm,
+    ):
+        await flood.write(*(purchase(purse.card, 100) for _ in range(400)))
+        await until(lambda: links[0].in_flight > 0)
+        assert (await calm.told(purchase(purse.card, 100))).fields[39] == "00"
+        assert links[0].in_flight > 300
+        codes = [decode(await flood.read(), flood.profile).fields[39] for _ in range(400)]
+        assert codes == ["00"] * 400

@@ -8,8 +8,9 @@ one query.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Generic, TypeVar
 
 from bayon.errors import Unavailable
@@ -36,10 +37,11 @@ class Sizes:
 
 
 class Batcher(Generic[C, R]):
-    """One queue and at most one batch on its way.
+    """At most one batch on its way, and a queue for each who asks.
 
-    `run` gets the commands in order and returns one result each; a result that is an exception is
-    raised to its own caller only.
+    Each batch has room for all of them, so that nobody's flood makes another wait. `run` gets the
+    commands in order and returns one result each; a result that is an exception is raised to its
+    own caller only.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Batcher(Generic[C, R]):
     ) -> None:
         self._run: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]] = run
         self._size_max: int = size_max
-        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._waiting: dict[Hashable, deque[tuple[C, asyncio.Future[R]]]] = {}
         self._running: asyncio.Task[None] | None = None
         self.sizes: Sizes = Sizes()
 
@@ -55,10 +57,13 @@ class Batcher(Generic[C, R]):
         """Put a command and wait for its result; giving up waiting does not take it back."""
         return await asyncio.shield(self.put(command))
 
-    def put(self, command: C) -> asyncio.Future[R]:
-        """Put a command; cancelling the future takes it back, unless its batch has begun."""
+    def put(self, command: C, *, of: Hashable = None) -> asyncio.Future[R]:
+        """Put a command of somebody; cancelling takes it back, unless its batch has begun."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        queue = self._waiting.get(of)
+        if queue is None:
+            queue = self._waiting[of] = deque()
+        queue.append((command, future))
         if self._running is None:
             self._running = asyncio.create_task(self._drain())
         return future
@@ -81,13 +86,23 @@ class Batcher(Generic[C, R]):
             self._running = None
 
     def _next(self) -> list[tuple[C, asyncio.Future[R]]]:
-        size = min(len(self._waiting), self._size_max)
-        batch = [self._waiting.popleft() for _ in range(size)]
+        """Take a batch: the same from each who asks, and what they leave from who has more."""
+        batch: list[tuple[C, asyncio.Future[R]]] = []
+        while self._waiting and len(batch) < self._size_max:
+            share = -(-(self._size_max - len(batch)) // len(self._waiting))
+            for of in list(self._waiting):
+                size = min(len(self._waiting[of]), share, self._size_max - len(batch))
+                if size == 0:  # full: who is left out stands first the next time
+                    break
+                queue = self._waiting.pop(of)
+                batch += [queue.popleft() for _ in range(size)]
+                if queue:
+                    self._waiting[of] = queue
         return [each for each in batch if not each[1].done()]
 
     def _stop(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:
         """Leave nobody waiting when the loop takes the batch away."""
-        for _, future in (*batch, *self._waiting):
+        for _, future in chain(batch, *self._waiting.values()):
             _tell(future, Unavailable("The batch was stopped."))
         self._waiting.clear()
 

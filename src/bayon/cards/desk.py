@@ -5,7 +5,7 @@ reviews. Everything else is a transaction of its own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -117,20 +117,25 @@ class Desk:
         outcome = None if reply.outcome is None else _one(reply.outcome)
         return Reply(answer=reply.answer, outcome=outcome)
 
-    def put(self, request: Request[Move, Moved]) -> asyncio.Future[Reply[Moved]]:
+    def put(
+        self, request: Request[Move, Moved], *, of: Hashable = None
+    ) -> asyncio.Future[Reply[Moved]]:
         """Put what the card network asks into the batch that forms; without a task for each.
 
-        But where its issuer is to be asked first: then it is a task that asks. Cancelling the
-        future takes it back, unless its batch has begun. Errors: as `move`.
+        `of`: who asks; each has a share of the batch. But where its issuer is to be asked first:
+        then it is a task that asks. Cancelling the future takes it back, unless its batch has
+        begun. Errors: as `move`.
         """
         command = request.command
         if isinstance(command, Authorize) and self.consultant.is_asked():
-            return asyncio.create_task(self._consulted(request, command))
-        return self.moving.put(request)
+            return asyncio.create_task(self._consulted(request, command, of))
+        return self.moving.put(request, of=of)
 
-    async def _consulted(self, request: Request[Move, Moved], command: Authorize) -> Reply[Moved]:
+    async def _consulted(
+        self, request: Request[Move, Moved], command: Authorize, of: Hashable
+    ) -> Reply[Moved]:
         command = await self.consultant.consult(command)
-        return await self.moving.put(replace(request, command=command))
+        return await self.moving.put(replace(request, command=command), of=of)
 
     async def open_account(self, request: Request[OpenCardAccount, Account]) -> Reply[Account]:
         """Open an account, in the batch that forms. Errors: as the verb, and `KeyReused`."""

@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
             self._sign(message)
             self._say(frame, asked)
             return
-        future = self._host.desk.put(asked)
+        future = self._host.desk.put(asked, of=terms.link)
         self._link.in_flight += 1
         self._host.wait_for(future)
         future.add_done_callback(partial(self._settled, frame, message))
