@@ -183,7 +183,8 @@ async def test_what_matches_nothing_is_posted_by_itself_and_listed(
     assert entry.transaction_id != pending.id
     assert (await find(db, pending)).status == "pending"
     assert await has(db, purse) == (10_000 - amount_minor, 1_000)
-    assert entry in await db.read(cards.unmatched_clearing)
+    item = f"{entry.file_id}:{entry.line}"
+    assert item in {each.item for each in await db.read(cards.open_items)}
 
 
 @pytest.mark.parametrize("status", ["inactive", "canceled", "lost"])

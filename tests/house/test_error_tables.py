@@ -52,6 +52,8 @@ NOT_AT_ALL: Final = {
     "BadLinks": START,
     "BadOriginal": CLI,
     "ClearingFileNotFound": CLI,
+    "OpenItemNotFound": CLI,
+    "NotLinkable": CLI,
     "NoAnswer": CLI,
 }
 """What is met at none of these doors."""

@@ -36,8 +36,8 @@ ROOMS: Final = {
         "accounts advise authorize billing cardholders change check chip cipher clearing "
         "clearing_csv clearing_import clearing_ipm clearing_store consult control controls "
         "controls_store countries cvv decider_store desk document find hsm issue issuers "
-        "lifecycle loaded merchants model "
-        "move original pin pin_block presentment rate_file rate_store rate_table rates redeem "
+        "lifecycle loaded merchants model move open_item_store open_items original pin pin_block "
+        "presentment rate_file rate_store rate_table rates redeem "
         "review review_store rotate store tell texts till topup trace_store transaction_store "
         "vault vault_store"
     ),

@@ -130,7 +130,8 @@ async def test_the_pages_example_is_imported_once_and_told_as_the_page_tells_it(
     assert (await operator.clearing("report", "--date", today)).out == done.out
     assert (await operator.clearing("report", "--date", "2001-01-01")).out == ""
     listed = await operator.clearing("unmatched")
-    assert told(listed.out) == printed[-1:]
+    ((item, *cells),) = told(listed.out)
+    assert (item, cells) == (f"{file_id}:3", printed[-1][1:])
     as_csv = await operator.clearing("report", file_id, "--report", "csv")
     rows = list(csv.DictReader(io.StringIO(as_csv.out)))
     assert [(row["state"], row["amount_minor"], row["difference_minor"]) for row in rows] == [
@@ -204,3 +205,26 @@ async def test_a_file_with_something_that_could_not_be_posted_says_so_by_its_exi
     assert (done.code, done.err) == (1, "")
     assert "rejected\tdebit\t2.75 THB\t…3457" in done.out
     assert await operator.posted_minor() == 10_000 - 1_500 + 500
+
+
+async def test_what_nobody_could_match_is_linked_and_closed(operator: Operator) -> None:
+    pending = await move_one(operator.db, make_authorize(operator.purse.card, 275))
+    done = await operator.clearing("import", operator.keep(block("csv").encode()))
+    file_id = told(done.out)[0][0]
+    first, second = f"{file_id}:2", f"{file_id}:3"
+    for words in (("link", "1", str(pending.id)), ("close", f"{file_id}:4")):
+        wrong = await operator.clearing(*words)
+        assert (wrong.code, wrong.err) == (1, "bayon: There is no such open item.\n")
+    linked = await operator.clearing("link", second, str(pending.id), "--note", "same shop")
+    assert (linked.code, linked.err) == (0, "")
+    assert told(linked.out) == [[str(pending.id), "reversed", "debit", "2.75 USD"]]
+    assert await operator.posted_minor() == POSTED
+    closed = await operator.clearing("close", first)
+    assert told(closed.out)[0][:2] == [first, "unmatched"]
+    as_csv = await operator.clearing("unmatched", "--report", "csv")
+    assert (as_csv.code, len(as_csv.out.splitlines())) == (0, 1)
+    report = await operator.clearing("report", file_id, "--report", "csv")
+    states = [row["state"] for row in csv.DictReader(io.StringIO(report.out))]
+    assert states == ["unmatched", "matched", "refunded"]
+    for note in ("", "two\nlines", "n" * 501):
+        assert (await operator.clearing("close", first, "--note", note)).code == 2

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bayon.cards import Card, Desk, ZonePinKey, encipher_pin_block, trace_store
+from bayon.cards import Card, Desk, ZonePinKey, encipher_pin_block, open_items
 from bayon.db import Database
 from bayon.log import Secret
 from bayon.network import acquirer
@@ -223,7 +223,7 @@ def changed(message: Message, *without: int, mti: str | None = None, **others: s
 
 async def unmatched(db: Database) -> list[str]:
     """Tell what was told of nothing we know, the newest first."""
-    return [each["kind"] for each in await db.read(lambda tx: trace_store.unmatched(tx, limit=9))]
+    return [each.what for each in await db.read(open_items)]
 
 
 def money(balance: Any) -> tuple[int, int]:  # noqa: ANN401 - a balance

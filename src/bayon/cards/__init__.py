@@ -17,7 +17,6 @@ from bayon.cards.clearing_import import (
     clearing_files,
     finish_clearing,
     ready_records,
-    unmatched_clearing,
     was_imported,
 )
 from bayon.cards.clearing_ipm import BLOCKINGS, ENCODINGS, is_ipm, read_ipm
@@ -80,6 +79,14 @@ from bayon.cards.model import (
     TransactionNotFound,
 )
 from bayon.cards.move import move
+from bayon.cards.open_item_store import OpenItem
+from bayon.cards.open_items import (
+    NotLinkable,
+    OpenItemNotFound,
+    close_item,
+    link_item,
+    open_items,
+)
 from bayon.cards.original import Original
 from bayon.cards.pin import WeakPin
 from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
@@ -151,8 +158,11 @@ __all__ = [
     "Moved",
     "NewDecider",
     "NewRate",
+    "NotLinkable",
     "NotPending",
     "OpenCardAccount",
+    "OpenItem",
+    "OpenItemNotFound",
     "Original",
     "PanTaken",
     "PinFormat",
@@ -185,6 +195,7 @@ __all__ = [
     "clear_records",
     "clearing_file",
     "clearing_files",
+    "close_item",
     "create_cardholders",
     "decide_review",
     "document",
@@ -200,6 +211,7 @@ __all__ = [
     "import_card",
     "is_ipm",
     "issuers",
+    "link_item",
     "list_accounts",
     "list_cardholders",
     "list_cards",
@@ -209,6 +221,7 @@ __all__ = [
     "mcc_of",
     "move",
     "open_accounts",
+    "open_items",
     "read_clearing_csv",
     "read_conversion_rate",
     "read_ipm",
@@ -222,7 +235,6 @@ __all__ = [
     "response_code",
     "sealed_under",
     "set_rates",
-    "unmatched_clearing",
     "update_account",
     "update_card",
     "update_cardholder",

@@ -30,7 +30,6 @@ TOLERANCE_PERCENT: Final = 20
 code are the same. Source: NCR's matching of clearing records, as processors print theirs."""
 
 TRIED_AGAIN: Final = frozenset({"parked", "rejected"})
-LISTED_MAX: Final = 1_000
 
 
 class ClearingFileNotFound(NotFound):
@@ -145,11 +144,6 @@ async def clearing_file(tx: Tx, file_id: UUID) -> tuple[ImportedFile, list[Entry
 async def clearing_files(tx: Tx, from_at: datetime, to_at: datetime) -> list[ImportedFile]:
     """List the files imported from one instant on and before another, the oldest first."""
     return await store.files_between(tx, from_at, to_at)
-
-
-async def unmatched_clearing(tx: Tx) -> list[Entry]:
-    """List the newest records that somebody should look at: unmatched, parked, rejected."""
-    return await store.open_entries(tx, limit=LISTED_MAX)
 
 
 async def was_imported(tx: Tx, digest: bytes) -> bool:

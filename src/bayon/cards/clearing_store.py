@@ -140,20 +140,6 @@ async def entries(tx: Tx, file_id: UUID) -> list[Entry]:
     return [_entry(row) for row in rows]
 
 
-async def open_entries(tx: Tx, *, limit: int) -> list[Entry]:
-    """List the newest records that somebody should look at: unmatched, parked, rejected."""
-    rows = await tx.rows(
-        "SELECT"
-        + _ENTRY
-        + """FROM cards.clearing_record AS r
-        WHERE r.state IN ('unmatched', 'parked', 'rejected')
-        ORDER BY r.created_at DESC, r.file_id DESC, r.place DESC LIMIT $1
-        """,
-        limit,
-    )
-    return [_entry(row) for row in rows]
-
-
 async def claim(tx: Tx, entries: Sequence[Entry]) -> set[int]:
     """Insert records that no file has told of yet; returns the places of those.
 

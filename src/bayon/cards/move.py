@@ -203,6 +203,7 @@ def _kept(
     loaded.unmatched.append(
         Unmatched(
             kind=kind,
+            reason=outcome.message,
             original=original,
             currency=command.currency,
             card_id=loaded.by_digest.get(original.pan_digest or b""),

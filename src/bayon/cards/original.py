@@ -35,9 +35,10 @@ class Original:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unmatched:
-    """A message that cannot be declined and is about nothing we know: kept for a person to see."""
+    """A message that cannot be declined, and could not be done: kept for a person to see."""
 
     kind: UnmatchedKind
+    reason: str
     original: Original
     currency: str | None
     card_id: UUID | None

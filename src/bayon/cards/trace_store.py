@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from bayon.cards.model import Trace
@@ -53,10 +53,10 @@ async def insert_unmatched(tx: Tx, unmatched: Sequence[Unmatched], *, created_at
     await tx.run(
         """
         INSERT INTO cards.unmatched (id, kind, card_id, pan_digest, message_id, rrn, stan,
-            approval_code, terminal, acquirer, currency, amount_minor, created_at)
-        SELECT u.*, $13 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::uuid[],
+            approval_code, terminal, acquirer, currency, amount_minor, reason, created_at)
+        SELECT u.*, $14 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::uuid[],
             $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-            $12::bigint[]) AS u
+            $12::bigint[], $13::text[]) AS u
         """,
         [uuid7() for _ in unmatched],
         [each.kind for each in unmatched],
@@ -70,21 +70,9 @@ async def insert_unmatched(tx: Tx, unmatched: Sequence[Unmatched], *, created_at
         [_trace(each).acquirer for each in unmatched],
         [each.currency for each in unmatched],
         [each.original.amount_minor for each in unmatched],
+        [each.reason for each in unmatched],
         created_at,
     )
-
-
-async def unmatched(tx: Tx, *, limit: int) -> list[dict[str, Any]]:
-    """Read the newest messages that are about nothing we know."""
-    rows = await tx.rows(
-        """
-        SELECT id, kind, card_id, rrn, stan, approval_code, terminal, acquirer, currency,
-            amount_minor, created_at
-        FROM cards.unmatched ORDER BY created_at DESC, id DESC LIMIT $1
-        """,
-        limit,
-    )
-    return [dict(row) for row in rows]
 
 
 def _trace(unmatched: Unmatched) -> Trace:

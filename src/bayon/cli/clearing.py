@@ -12,7 +12,16 @@ from typing import Final
 from uuid import UUID
 
 from bayon import cards
-from bayon.cards import ClearingFile, Entry, ImportedFile, Readied, Total, Vault
+from bayon.cards import (
+    ClearingFile,
+    Entry,
+    ImportedFile,
+    OpenItem,
+    Readied,
+    Total,
+    Transaction,
+    Vault,
+)
 from bayon.cli.connect import Args, add_verb, with_database
 from bayon.cli.rotate import vault_of
 from bayon.config import Settings
@@ -22,11 +31,16 @@ from bayon.iso4217 import by_code
 
 STEP: Final = 500
 LOCAL: Final = timezone(timedelta(hours=7))
+NOTE_SIZE_MAX: Final = 500
 OPEN: Final = frozenset({"unmatched", "parked", "rejected"})
 COLUMNS: Final = (
     *("file_id", "line", "state", "reason", "kind", "adjustment", "amount_minor", "currency"),
     *("posted_minor", "posted_currency", "difference_minor", "last_four", "reference", "rrn"),
     *("approval_code", "transaction_id"),
+)
+ITEM_COLUMNS: Final = (
+    *("item", "source", "what", "reason", "side", "amount_minor", "currency", "last_four"),
+    *("reference", "rrn", "approval_code", "terminal", "created_at"),
 )
 
 
@@ -51,6 +65,22 @@ def clearing_verbs(parser: argparse.ArgumentParser) -> None:
     _report_of(
         add_verb(verbs.add_parser("unmatched", help="what somebody should look at"), _unmatched)
     )
+    link = add_verb(
+        verbs.add_parser("link", help="say which transaction an unmatched item is about"), _link
+    )
+    link.add_argument("item", metavar="ITEM", help="as `unmatched` names it")
+    link.add_argument("transaction_id", metavar="TRANSACTION-ID", type=UUID)
+    link.add_argument(
+        "--amount",
+        type=_minor,
+        metavar="MINOR",
+        help="in minor units of the merchant's currency: what a reversal takes back (all if"
+        " absent), what a completion clears (its own if absent)",
+    )
+    close = add_verb(verbs.add_parser("close", help="take an unmatched item off the list"), _close)
+    close.add_argument("item", metavar="ITEM", help="as `unmatched` names it")
+    for verb in (link, close):
+        verb.add_argument("--note", type=_note, help="why, for whoever asks later")
     report = add_verb(
         verbs.add_parser("report", help="what became of a file, or of a day's"), _report
     )
@@ -117,12 +147,55 @@ async def _now(tx: Tx) -> datetime:
 
 
 async def _unmatched(args: Args) -> int:
-    entries = await with_database(args, lambda db, _: db.read(cards.unmatched_clearing))
+    items = await with_database(args, lambda db, _: db.read(cards.open_items))
     if args.report == "csv":
-        _print_csv(entries)
+        _print_csv(items, ITEM_COLUMNS)
     else:
-        _print_entries(entries)
+        _print_items(items)
     return 0
+
+
+async def _link(args: Args) -> int:
+    async def work(db: Database, settings: Settings) -> Transaction:
+        vault = await db.transaction(lambda tx: vault_of(tx, settings))
+
+        async def link(tx: Tx) -> Transaction:
+            return await cards.link_item(
+                tx,
+                args.item,
+                args.transaction_id,
+                amount_minor=args.amount,
+                note=args.note,
+                vault=vault,
+                now=await _now(tx),
+            )
+
+        return await db.transaction(link)
+
+    linked = await with_database(args, work)
+    amount = _amount(linked.amount_minor, linked.currency)
+    print(f"{linked.id}\t{linked.status}\t{linked.balance_adjustment_type}\t{amount}")
+    return 0
+
+
+async def _close(args: Args) -> int:
+    async def work(tx: Tx) -> OpenItem:
+        return await cards.close_item(tx, args.item, note=args.note, now=await _now(tx))
+
+    _print_items([await with_database(args, lambda db, _: db.transaction(work))])
+    return 0
+
+
+def _minor(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) == 0:
+        raise argparse.ArgumentTypeError("an amount is 1 to 12 digits, in minor units")
+    return int(text)
+
+
+def _note(text: str) -> str:
+    if not text.strip() or len(text) > NOTE_SIZE_MAX or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"a note is a line of 1 to {NOTE_SIZE_MAX} characters")
+    return text.strip()
 
 
 async def _report(args: Args) -> int:
@@ -196,11 +269,22 @@ def _print_entries(entries: Iterable[Entry]) -> None:
         )
 
 
-def _print_csv(entries: Iterable[Entry]) -> None:
+def _print_items(items: Iterable[OpenItem]) -> None:
+    for each in items:
+        amount = _amount(each.amount_minor or 0, each.currency or "")
+        card = f"…{each.last_four}" if each.last_four else "-"
+        references = "\t".join(t or "-" for t in (each.reference, each.rrn, each.approval_code))
+        print(
+            f"{each.item}\t{each.what}\t{each.side or '-'}\t{amount}\t{card}\t{references}\t"
+            f"{each.reason or ''}"
+        )
+
+
+def _print_csv(rows: Iterable[Entry | OpenItem], columns: Sequence[str] = COLUMNS) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for each in entries:
-        cells = [getattr(each, name) for name in COLUMNS]
+    writer.writerow(columns)
+    for each in rows:
+        cells = [getattr(each, name) for name in columns]
         writer.writerow("" if cell is None else cell for cell in cells)
 
 
