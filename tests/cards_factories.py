@@ -48,6 +48,7 @@ VAULT_KEYS: Final = VaultKeys(
     vault_lookup_key=Secret("100c" * 16),
     pin_verification_key=Secret("0123456789ABCDEFFEDCBA9876543210"),
     card_verification_key=Secret("FEDCBA98765432100123456789ABCDEF"),
+    card_cryptogram_key=Secret("13579BDF02468ACEECA86420FDB97531"),
 )
 VAULT: Final = Vault(VAULT_KEYS)
 SEALER: Final = Sealer({1: bytes(32)})

@@ -17,6 +17,7 @@ SETTINGS: Final = Settings(
     vault_lookup_key=Secret(secrets.token_hex(32)),
     pin_verification_key=Secret(secrets.token_hex(16)),
     card_verification_key=Secret(secrets.token_hex(16)),
+    card_cryptogram_key=Secret(secrets.token_hex(16)),
     zone_pin_key=Secret(secrets.token_hex(24)),
 )
 PARTS: Final = tuple(secrets.token_hex(7) + "fe" for _ in range(3))
@@ -49,6 +50,8 @@ def test_the_vaults_keys_that_are_missing_are_all_named() -> None:
         ("card_verification_key", PARTS[0] + ODD, "has two equal halves"),
         ("card_verification_key", "00" * 16, "has two equal halves"),
         ("card_verification_key", "0123456789ABCDEFFEDCBA9876543210", "is no secret"),
+        ("card_cryptogram_key", PARTS[0] + ODD, "has two equal halves"),
+        ("card_cryptogram_key", "0123456789ABCDEFFEDCBA9876543210", "is no secret"),
         ("zone_pin_key", "C1D0F8FB4958670DBA40AB1F3752EF0D", "is no secret"),
         ("zone_pin_key", PARTS[0] + PARTS[0], "has two equal halves"),
         ("zone_pin_key", PARTS[0] + ODD + PARTS[1], "has two equal halves"),
@@ -71,6 +74,7 @@ def test_a_zone_pin_key_may_be_two_des_keys_in_three_parts_or_one_of_aes(key: st
     ("first", "second"),
     [
         ("pin_verification_key", "card_verification_key"),
+        ("card_verification_key", "card_cryptogram_key"),
         ("pin_verification_key", "zone_pin_key"),
         ("vault_lookup_key", "zone_pin_key"),
     ],

@@ -103,6 +103,11 @@ class Settings:
     card_verification_key: Secret | None = _setting(
         None, "two DES keys, which make CVVs", like=(r"[0-9a-fA-F]{32}", "32 hex digits")
     )
+    card_cryptogram_key: Secret | None = _setting(
+        None,
+        "two DES keys, of which those of chips are derived",
+        like=(r"[0-9a-fA-F]{32}", "32 hex digits"),
+    )
     zone_pin_key: Secret | None = _setting(
         None,
         "enciphers PINs on links of the card network that have no key of their own",

@@ -17,7 +17,12 @@ PRINTED_KEYS: Final = frozenset({bytes.fromhex("C1D0F8FB4958670DBA40AB1F3752EF0D
 """Test keys of the field that look like chance: this one stands in many a terminal's samples."""
 
 VERSIONED: Final = ("seal_keys", "vault_keys")
-OF_DES: Final = ("pin_verification_key", "card_verification_key", "zone_pin_key")
+OF_DES: Final = (
+    "pin_verification_key",
+    "card_verification_key",
+    "card_cryptogram_key",
+    "zone_pin_key",
+)
 NAMES: Final = ("seal_keys", "bakong_jwt_key", "vault_keys", "vault_lookup_key", *OF_DES)
 DES_KEY_SIZE: Final = 8
 DES_SIZE_MAX: Final = 24

@@ -35,9 +35,10 @@ def test_a_cryptogram_of_another_program_is_right_and_answered_as_it_does(versio
         pan = digits(secrets.choice(range(12, 20)))
         tags = _tags(key, pan, psn, version)
         chip = _read(tags)
-        code = secrets.choice(("00", "05", "51"))
-        ours = ChipKey(key).answer(chip, pan=pan, psn=psn, response_code=code)
-        update = APPROVED if code == "00" else bytes(4)
+        code = secrets.choice(("00", "10", "05", "51"))
+        yes = code in {"00", "10"}
+        ours = ChipKey(key).answer(chip, pan=pan, psn=psn, response_code=code, approved=yes)
+        update = APPROVED if yes else bytes(4)
         theirs = pyemv_answer(key, pan, psn, tags, update=update, code=code)
         if not ChipKey(key).is_cryptogram(chip, pan=pan, psn=psn) or ours != theirs:
             different.append((key.hex(), pan, psn, tlv.encode(tags).hex()))
@@ -64,7 +65,8 @@ def test_a_cryptogram_is_as_it_is_printed() -> None:
     key = ChipKey(bytes.fromhex("AA" * 16))
     assert (chip.version, chip.counter) == (18, 4095)
     assert key.is_cryptogram(chip, pan="1234567890123456", psn="00")
-    answer = key.answer(chip, pan="1234567890123456", psn="00", response_code="05")
+    how = {"pan": "1234567890123456", "psn": "00", "response_code": "05"}
+    answer = key.answer(chip, **how, approved=False)
     assert answer.hex().upper() == "76503F4800000000"
 
 

@@ -24,11 +24,13 @@ from bayon.seal import BadSeal
 
 PVK: Final = "0123456789ABCDEFFEDCBA9876543210"
 CVK: Final = "76543210FEDCBA9889ABCDEF01234567"
+CMK: Final = "13579BDF02468ACEECA86420FDB97531"
 KEYS: Final = VaultKeys(
     vault_keys=Secret("1:" + "5ea1" * 16),
     vault_lookup_key=Secret("100c" * 16),
     pin_verification_key=Secret(PVK),
     card_verification_key=Secret(CVK),
+    card_cryptogram_key=Secret(CMK),
 )
 VAULT: Final = Vault(KEYS)
 CARD: Final = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -306,11 +308,14 @@ def test_check_values_are_told_of_each_key_and_change_with_it() -> None:
     assert list(values) == [
         *("vault_keys 1", "vault_keys 12"),
         *("vault_lookup_key", "pin_verification_key", "card_verification_key"),
+        "card_cryptogram_key",
     ]
     assert all(len(value) == 6 and int(value, 16) >= 0 for value in values.values())
     assert values["pin_verification_key"] == "08D7B4"  # as every HSM's manual prints it
-    other = _vault(vault_lookup_key="100d" * 16, card_verification_key=PVK).check_values()
-    assert other["card_verification_key"] == "08D7B4"
+    changed = {"card_verification_key": PVK, "card_cryptogram_key": PVK}
+    other = _vault(vault_lookup_key="100d" * 16, **changed).check_values()
+    assert other["card_verification_key"] == other["card_cryptogram_key"] == "08D7B4"
+    assert values["card_cryptogram_key"] != "08D7B4"
     assert other["vault_lookup_key"] != values["vault_lookup_key"]
     assert other["vault_keys 1"] == values["vault_keys 1"]
 
@@ -351,6 +356,9 @@ BAD_KEYS: Final = [
     ("card_verification_key", "5ea1" * 4),
     ("card_verification_key", "5ea1" * 12),
     ("card_verification_key", "5ea1" * 7 + "se4l"),
+    ("card_cryptogram_key", ""),
+    ("card_cryptogram_key", "5ea1" * 12),
+    ("card_cryptogram_key", "5ea1" * 7 + "se4l"),
 ]
 
 

@@ -98,6 +98,7 @@ async def test_config_shows_every_setting_but_no_secret(home: Home) -> None:
         "BAYON_VAULT_LOOKUP_KEY": seal_key,
         "BAYON_PIN_VERIFICATION_KEY": pin_key,
         "BAYON_CARD_VERIFICATION_KEY": seal_key[:32],
+        "BAYON_CARD_CRYPTOGRAM_KEY": seal_key[:32],
         "BAYON_ZONE_PIN_KEY": seal_key,
         "BAYON_SMTP_URL": f"smtp://me:{secret}@mail",
     }
@@ -110,7 +111,7 @@ async def test_config_shows_every_setting_but_no_secret(home: Home) -> None:
     told = dict(line.split(": ") for line in lines if line.startswith("# check value of "))
     assert [name.split("BAYON_")[1] for name in told] == [
         *("VAULT_KEYS 1", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY"),
-        *("CARD_VERIFICATION_KEY", "ZONE_PIN_KEY"),
+        *("CARD_VERIFICATION_KEY", "CARD_CRYPTOGRAM_KEY", "ZONE_PIN_KEY"),
     ]
     assert told["# check value of BAYON_PIN_VERIFICATION_KEY"] == "08D7B4"
     assert {shown[name] for name in secrets} == {"***"}

@@ -1,6 +1,7 @@
 """`bayon serve` as processes: what it insists on, and its parts apart on one database."""
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import time
@@ -24,6 +25,7 @@ KEYS = {
     "BAYON_VAULT_LOOKUP_KEY": secrets.token_hex(32),
     "BAYON_PIN_VERIFICATION_KEY": secrets.token_hex(16),
     "BAYON_CARD_VERIFICATION_KEY": secrets.token_hex(16),
+    "BAYON_CARD_CRYPTOGRAM_KEY": secrets.token_hex(16),
     "BAYON_ZONE_PIN_KEY": secrets.token_hex(16),
     "BAYON_PUBLIC_URL": "https://pay.example",
     "BAYON_HTTP_PORT": "0",
@@ -32,6 +34,7 @@ KEYS = {
 REQUIRED = (
     *("DATABASE_URL", "SEAL_KEYS", "BAKONG_JWT_KEY"),
     *("VAULT_KEYS", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY", "CARD_VERIFICATION_KEY"),
+    "CARD_CRYPTOGRAM_KEY",
     "PUBLIC_URL",
     "ZONE_PIN_KEY",
 )
@@ -92,6 +95,8 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
             KEYS["BAYON_PIN_VERIFICATION_KEY"].upper(),
             "BAYON_CARD_VERIFICATION_KEY repeats another key",
         ),
+        ("CARD_CRYPTOGRAM_KEY", secrets.token_hex(15), "must be 32 hex digits"),
+        ("CARD_CRYPTOGRAM_KEY", HALF + HALF, "BAYON_CARD_CRYPTOGRAM_KEY has two equal halves"),
         ("ZONE_PIN_KEY", secrets.token_hex(20), "must be 32, 48 or 64 hex digits"),
         ("PUBLIC_URL", "pay.example", "BAYON_PUBLIC_URL must be a URL"),
         ("DATABASE_URL", "pay.example", "BAYON_DATABASE_URL must be a URL"),
@@ -147,6 +152,33 @@ async def test_the_card_network_answers_alone(home: Home, server: Server) -> Non
     done = await home.bayon("acquirer", "echo", "--port", port)
     assert (done.code, "00 approved" in done.out) == (0, True)
     assert (await running.stop()).code == 0
+    await server.drop(url)
+
+
+async def test_a_link_that_dials_is_ready_before_anybody_is_there(
+    home: Home, server: Server
+) -> None:
+    url = await server.clone()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    file = home.folder / "links.toml"
+    file.write_text(f'[links.switch]\nconnect = "127.0.0.1:{port}"\n')
+    env = _on(url) | {"BAYON_NETWORK_LINKS": str(file)}
+    running = home.start("bayon", "serve", "--only", "network", stdin=b"", **env)
+    await running.said(r'"event": "(ready)"')
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                size = int.from_bytes(await reader.readexactly(2))
+                await heard.put(await reader.readexactly(size))
+
+    async with await asyncio.start_server(listen, "127.0.0.1", port), asyncio.timeout(60):
+        signs_on = await heard.get()
+        assert (await running.stop()).code == 0
+        signs_off = await heard.get()
+    assert [said[:4] + said[-3:] for said in (signs_on, signs_off)] == [b"0800001", b"0800002"]
     await server.drop(url)
 
 

@@ -102,6 +102,7 @@ def _env(url: str, *keys: str) -> dict[str, str]:
         "BAYON_VAULT_LOOKUP_KEY": VAULT_KEYS.vault_lookup_key.reveal(),
         "BAYON_PIN_VERIFICATION_KEY": VAULT_KEYS.pin_verification_key.reveal(),
         "BAYON_CARD_VERIFICATION_KEY": VAULT_KEYS.card_verification_key.reveal(),
+        "BAYON_CARD_CRYPTOGRAM_KEY": VAULT_KEYS.card_cryptogram_key.reveal(),
     }
 
 

@@ -33,6 +33,7 @@ VAULT: Final = Vault(
         vault_lookup_key=Secret("100c" * 16),
         pin_verification_key=Secret("0123456789ABCDEFFEDCBA9876543210"),
         card_verification_key=Secret("FEDCBA98765432100123456789ABCDEF"),
+        card_cryptogram_key=Secret("13579BDF02468ACEECA86420FDB97531"),
     )
 )
 PIN: Final = "7294"

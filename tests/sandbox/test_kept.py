@@ -54,13 +54,15 @@ async def test_a_sandbox_seeded_before_keys_were_added_gets_them_and_keeps_the_o
     db: Database,
 ) -> None:
     first = await db.transaction(sandbox.keep_keys)
-    older = "DELETE FROM cellar.secret WHERE name IN ('card_verification_key', 'zone_pin_key')"
+    older = """
+        DELETE FROM cellar.secret
+        WHERE name IN ('card_verification_key', 'card_cryptogram_key', 'zone_pin_key')
+    """
     await db.transaction(lambda tx: tx.run(older))
     second = await db.transaction(sandbox.keep_keys)
     assert second.zone_pin_key != first.zone_pin_key
-    assert Vault(second.vault).check_values() | {"card_verification_key": ""} == (
-        Vault(first.vault).check_values() | {"card_verification_key": ""}
-    )
+    made = dict.fromkeys(("card_verification_key", "card_cryptogram_key"), "")
+    assert Vault(second.vault).check_values() | made == Vault(first.vault).check_values() | made
     assert await db.transaction(sandbox.keep_keys) == second
 
 

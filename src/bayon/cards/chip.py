@@ -11,10 +11,10 @@ put together.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from bayon.cards.cipher import DES_BLOCK_SIZE, BlockCipher
+from bayon.cards.cipher import DES_BLOCK_SIZE, BlockCipher, des_mac, encipher_once
 from bayon.cards.pin import decimals
 
 KEY_SIZE: Final = 16
@@ -25,12 +25,16 @@ SESSION: Final = 18
 """The version that signs by a key of this use of the card alone."""
 
 CRYPTOGRAM, ISSUER_DATA, COUNTER, OTHER_AMOUNT = 0x9F26, 0x9F10, 0x9F36, 0x9F03
+ANSWER: Final = 0x91
+"""The tag of an issuer's answer: issuer authentication data."""
+
+AMOUNT, CURRENCY = 0x9F02, 0x5F2A
 SIGNED: Final = {
-    0x9F02: 6,  # amount
+    AMOUNT: 6,
     OTHER_AMOUNT: 6,
     0x9F1A: 2,  # the terminal's country
     0x95: 5,  # what the terminal found
-    0x5F2A: 2,  # currency
+    CURRENCY: 2,
     0x9A: 3,  # date
     0x9C: 1,  # type
     0x9F37: 4,  # the terminal's chance
@@ -49,13 +53,32 @@ _ISSUER_DATA_SIZE_MIN: Final = 7
 
 @dataclass(frozen=True, kw_only=True)
 class ChipData:
-    """What a chip says of its use; `counter` (ATC) rises with each."""
+    """What a chip says of its use; `counter` (ATC) rises with each.
+
+    Of what is signed, `amount` has twelve digits, minor units, and `currency` three.
+    """
 
     version: int
     counter: int
-    cryptogram: bytes
-    signed: bytes
-    issuer_data: bytes
+    amount: str
+    currency: str
+    cryptogram: bytes = field(repr=False)
+    signed: bytes = field(repr=False)
+    issuer_data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipProof:
+    """What a chip has said, and what it was judged to be where the message was read.
+
+    `psn`: the card's sequence number, two digits. `genuine`: the card's chip has signed it.
+    `agrees`: what it has signed is what was asked for.
+    """
+
+    data: ChipData
+    psn: str
+    genuine: bool
+    agrees: bool = True
 
 
 class ChipKey:
@@ -70,29 +93,39 @@ class ChipKey:
 
         False too for a version we do not know.
         """
+        right = self.sign(chip, pan=pan, psn=psn)
+        return right is not None and hmac.compare_digest(right, chip.cryptogram)
+
+    def sign(self, chip: ChipData, *, pan: str, psn: str) -> bytes | None:
+        """Sign what a chip says, as it does itself: 8 bytes; none of a version we do not know."""
         if chip.version == MASTER:
             data = _filled(chip.signed + chip.issuer_data[3:7])
         elif chip.version == SESSION:
             data = _ended(chip.signed + chip.issuer_data)
         else:
-            return False
-        right = _mac(self._signing_key(chip, pan, psn), data)
-        return hmac.compare_digest(right, chip.cryptogram)
+            return None
+        return des_mac(self._signing_key(chip, pan, psn), data)
 
-    def answer(self, chip: ChipData, *, pan: str, psn: str, response_code: str) -> bytes:
-        """Sign the answer to a genuine cryptogram: tag 91, issuer authentication data.
+    def answer(
+        self, chip: ChipData, *, pan: str, psn: str, response_code: str, approved: bool
+    ) -> bytes:
+        """Sign the answer to a genuine cryptogram: issuer authentication data.
 
         Of version 10 the ARPC (8) and the response code; of 18 the ARPC (4) and a card status
-        update (4), which says whether `00` was answered.
+        update (4), which says whether the issuer approves.
         """
         assert chip.version in (MASTER, SESSION)
         key = self._signing_key(chip, pan, psn)
         if chip.version == MASTER:
             code = response_code.encode()
             mixed = _xor(chip.cryptogram, code.ljust(DES_BLOCK_SIZE, b"\0"))
-            return BlockCipher.des(key).encipher(mixed) + code
-        update = APPROVES if response_code == "00" else bytes(len(APPROVES))
-        return _mac(key, _ended(chip.cryptogram + update))[:4] + update
+            return encipher_once(key, mixed) + code
+        update = APPROVES if approved else bytes(len(APPROVES))
+        return des_mac(key, _ended(chip.cryptogram + update))[:4] + update
+
+    def check_value(self) -> str:
+        """Tell the key's check value: six hex digits."""
+        return self._cipher.check_value()
 
     def _signing_key(self, chip: ChipData, pan: str, psn: str) -> bytes:
         digits = pan + psn
@@ -105,7 +138,7 @@ class ChipKey:
             return card_key
         counter = chip.counter.to_bytes(2)
         halves = (counter + bytes([mark]) + bytes(5) for mark in (0xF0, 0x0F))
-        return BlockCipher.des(card_key).encipher(b"".join(halves))
+        return encipher_once(card_key, b"".join(halves))
 
 
 def parse_chip_data(data: bytes) -> ChipData | None:
@@ -125,10 +158,18 @@ def parse_chip_data(data: bytes) -> ChipData | None:
     return ChipData(
         version=issuer_data[2],
         counter=int.from_bytes(found[COUNTER]),
+        amount=found[AMOUNT].hex(),
+        currency=found[CURRENCY].hex()[1:],
         cryptogram=found[CRYPTOGRAM],
         signed=b"".join(found[tag] for tag in SIGNED),
         issuer_data=issuer_data,
     )
+
+
+def write_tag(tag: int, value: bytes) -> bytes:
+    """Write a tag, its length and its value, shorter than 128 bytes."""
+    assert len(value) < _SHORT
+    return tag.to_bytes(1 if tag <= 0xFF else 2) + bytes([len(value)]) + value  # noqa: PLR2004
 
 
 def _tags(data: bytes) -> Mapping[int, bytes] | None:
@@ -146,15 +187,6 @@ def _tags(data: bytes) -> Mapping[int, bytes] | None:
         if at > len(data):
             return None
     return found
-
-
-def _mac(key: bytes, data: bytes) -> bytes:
-    """Sign whole blocks: ISO 9797-1, algorithm 3."""
-    first, second = BlockCipher.des(key[:8]), BlockCipher.des(key[8:])
-    state = bytes(DES_BLOCK_SIZE)
-    for at in range(0, len(data), DES_BLOCK_SIZE):
-        state = first.encipher(_xor(state, data[at : at + DES_BLOCK_SIZE]))
-    return first.encipher(second.decipher(state))
 
 
 def _filled(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ verbs, and is given to the vault instead. In clear on this side of it are card n
 import hmac
 from typing import Protocol
 
+from bayon.cards.chip import ChipData, ChipKey
 from bayon.cards.cvv import CvvKey
 from bayon.cards.pin import PvvKey
 from bayon.cards.pin_block import ZonePinKey
@@ -38,6 +39,16 @@ class Hsm(Protocol):
         """Judge a card verification value."""
         ...
 
+    def is_cryptogram(self, chip: ChipData, *, pan: str, psn: str) -> bool:
+        """Judge what a chip has signed; `psn` is the card's sequence number, two digits."""
+        ...
+
+    def answer_cryptogram(
+        self, chip: ChipData, *, pan: str, psn: str, response_code: str, approved: bool
+    ) -> bytes:
+        """Sign the answer to a genuine cryptogram: issuer authentication data."""
+        ...
+
     def check_values(self) -> dict[str, str]:
         """Tell the check value of each key, by the name of its setting: six hex digits each."""
         ...
@@ -46,9 +57,16 @@ class Hsm(Protocol):
 class SoftHsm:
     """The security module in this process."""
 
-    def __init__(self, *, pin_verification_key: bytes, card_verification_key: bytes) -> None:
+    def __init__(
+        self,
+        *,
+        pin_verification_key: bytes,
+        card_verification_key: bytes,
+        card_cryptogram_key: bytes,
+    ) -> None:
         self._pvv_key: PvvKey = PvvKey(pin_verification_key)
         self._cvv_key: CvvKey = CvvKey(card_verification_key)
+        self._chip_key: ChipKey = ChipKey(card_cryptogram_key)
 
     def pvv(self, *, pan: str, pin: str) -> str:
         """Calculate the PIN verification value of a PIN: four digits."""
@@ -75,9 +93,22 @@ class SoftHsm:
         right = self.cvv(pan=pan, exp_year=exp_year, exp_month=exp_month, service_code=service_code)
         return hmac.compare_digest(right.encode(), cvv.encode())
 
+    def is_cryptogram(self, chip: ChipData, *, pan: str, psn: str) -> bool:
+        """Judge what a chip has signed, in the same time however wrong it is."""
+        return self._chip_key.is_cryptogram(chip, pan=pan, psn=psn)
+
+    def answer_cryptogram(
+        self, chip: ChipData, *, pan: str, psn: str, response_code: str, approved: bool
+    ) -> bytes:
+        """Sign the answer to a genuine cryptogram: issuer authentication data."""
+        return self._chip_key.answer(
+            chip, pan=pan, psn=psn, response_code=response_code, approved=approved
+        )
+
     def check_values(self) -> dict[str, str]:
         """Tell the check value of each key, by the name of its setting: six hex digits each."""
         return {
             "pin_verification_key": self._pvv_key.check_value(),
             "card_verification_key": self._cvv_key.check_value(),
+            "card_cryptogram_key": self._chip_key.check_value(),
         }

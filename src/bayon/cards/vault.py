@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from bayon.cards import cvv
+from bayon.cards import chip, cvv
+from bayon.cards.chip import ChipData, ChipProof
 from bayon.cards.cipher import CHECK_VALUE_SIZE, aes_check_value
 from bayon.cards.cvv import Track2
 from bayon.cards.hsm import Hsm, SoftHsm
@@ -62,6 +63,9 @@ class VaultKeys:
     card_verification_key: Secret
     """Makes CVVs: 32 hex digits, two DES keys. Changed, it fits no card that was made before."""
 
+    card_cryptogram_key: Secret
+    """Derives what chips sign with: 32 hex digits, two DES keys. Changed, no chip is genuine."""
+
 
 class Vault:
     """Makes, reads, seals and compares card numbers, PINs and CVVs. Pure but for its randomness.
@@ -79,6 +83,7 @@ class Vault:
             card_verification_key=_key(
                 keys.card_verification_key, cvv.KEY_SIZE, "card verification"
             ),
+            card_cryptogram_key=_key(keys.card_cryptogram_key, chip.KEY_SIZE, "card cryptogram"),
         )
 
     @property
@@ -184,6 +189,30 @@ class Vault:
             service_code=cvv.CHIP if chip else track.service_code,
             cvv=track.cvv.reveal(),
         )
+
+    def read_chip_data(self, text: Secret) -> ChipData | None:
+        """Read what a chip says (hex); None if it is not what a chip signs."""
+        try:
+            return chip.parse_chip_data(bytes.fromhex(text.reveal()))
+        except ValueError:
+            return None
+
+    def is_cryptogram(self, data: ChipData, pan: Secret, *, psn: str) -> bool:
+        """Judge whether the chip of this card has signed what it says; `psn` has two digits."""
+        return self._hsm.is_cryptogram(data, pan=pan.reveal(), psn=psn)
+
+    def answer_chip(
+        self, proof: ChipProof, pan: Secret, *, response_code: str, approved: bool
+    ) -> Secret:
+        """Show the issuer to a genuine chip: tag 91 in upper-case hex, as field 55 has it."""
+        answer = self._hsm.answer_cryptogram(
+            proof.data,
+            pan=pan.reveal(),
+            psn=proof.psn,
+            response_code=response_code,
+            approved=approved,
+        )
+        return Secret(chip.write_tag(chip.ANSWER, answer).hex().upper())
 
     def cvv2(self, pan: Secret, *, exp_year: int, exp_month: int) -> Secret:
         """Calculate the CVV2 that is printed on a card: three digits, never to be kept."""

@@ -81,6 +81,7 @@ async def keep_keys(tx: Tx) -> Keys:
             vault_lookup_key=await keep("vault_lookup_key", secrets.token_hex(32)),
             pin_verification_key=await keep("pin_verification_key", secrets.token_hex(16)),
             card_verification_key=await keep("card_verification_key", secrets.token_hex(16)),
+            card_cryptogram_key=await keep("card_cryptogram_key", secrets.token_hex(16)),
         ),
         zone_pin_key=await keep("zone_pin_key", secrets.token_hex(16)),
     )
