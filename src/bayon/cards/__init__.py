@@ -7,6 +7,7 @@ from bayon.cards.authorize import Authorize, Inquire, Proof, response_code
 from bayon.cards.cardholders import CreateCardholder, create_cardholders, update_cardholder
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
+from bayon.cards.chip import ChipData, ChipProof
 from bayon.cards.clearing import Clear, Present
 from bayon.cards.clearing_csv import read_clearing_csv
 from bayon.cards.clearing_import import (
@@ -130,6 +131,8 @@ __all__ = [
     "CardType",
     "Cardholder",
     "CardholderNotFound",
+    "ChipData",
+    "ChipProof",
     "Clear",
     "ClearingFile",
     "Controlled",

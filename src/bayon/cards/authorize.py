@@ -11,6 +11,7 @@ from uuid import UUID
 
 from bayon import ledger
 from bayon.cards.billing import SURCHARGE, Amounts, Rates, billed, pay, share
+from bayon.cards.chip import ChipProof
 from bayon.cards.controls import Usage, judge_limits, judge_place
 from bayon.cards.merchants import is_long_held
 from bayon.cards.model import Card, Decline, Fee, Kind, Merchant, Trace, Transaction, Verdict
@@ -43,6 +44,8 @@ RESPONSE_CODES: Final = {
     Decline.CVV_WRONG: "05",
     Decline.CARDHOLDER_REJECTED: "62",
     Decline.ACCOUNT_INACTIVE: "62",
+    Decline.CRYPTOGRAM_WRONG: "59",
+    Decline.CRYPTOGRAM_USED: "59",
     Decline.PIN_TRIES_EXCEEDED: "75",
     Decline.PIN_WRONG: "55",
     Decline.NOT_PERMITTED: "57",
@@ -63,12 +66,14 @@ APPROVED_IN_PART: Final = "10"
 class Proof:
     """What came with a request to show that the card was there, and its holder.
 
-    `expiry` is year and month; `cvv_right` was judged where the track or the code was read.
+    `expiry` is year and month; `cvv_right` was judged where the track or the code was read, and so
+    was what the chip has signed.
     """
 
     pin: Secret | None = None
     expiry: tuple[int, int] | None = None
     cvv_right: bool | None = None
+    chip: ChipProof | None = None
 
 
 NO_PROOF: Final = Proof()
@@ -113,7 +118,8 @@ def authorize(
 ) -> tuple[Card, Transaction]:
     """Decide on a request; a declined one is a transaction too, and moves nothing.
 
-    Returns the card as it is now (a PIN counts its tries, whatever is decided) and the transaction.
+    Returns the card as it is now (a PIN counts its tries and a chip its uses, whatever is decided)
+    and the transaction.
     Declines: `Decline`, in its order.
     """
     card, decline = judge(seat, command.proof, vault, now=book.now)
@@ -153,7 +159,8 @@ def judge(seat: Seat, proof: Proof, vault: Vault, *, now: datetime) -> tuple[Car
     """Judge card and holder by what came with a request. Declines: as `Decline`, in its order."""
     card = seat.card
     assert card is not None, "a request is a card's"
-    decline = judge_card(seat, proof, now=now)
+    card, of_chip = _count_use(card, proof.chip)
+    decline = judge_card(seat, proof, now=now) or of_chip
     if decline is not None or proof.pin is None:
         return card, decline
     return _verify_pin(card, proof.pin, vault)
@@ -174,6 +181,22 @@ def judge_card(seat: Seat, proof: Proof = NO_PROOF, *, now: datetime) -> Decline
     if seat.cardholder_status == "rejected":
         return Decline.CARDHOLDER_REJECTED
     return Decline.ACCOUNT_INACTIVE if seat.account_status != "active" else None
+
+
+def _count_use(card: Card, chip: ChipProof | None) -> tuple[Card, Decline | None]:
+    """Judge what a chip has signed; a genuine use is counted, whatever is decided.
+
+    One that was counted before is somebody's who has listened. Source: EMV 4.3 book 2, 8.1.
+    """
+    if chip is None:
+        return card, None
+    if not chip.genuine:
+        return card, Decline.CRYPTOGRAM_WRONG
+    used = chip.data.counter <= card.atc
+    counted = card if used else replace(card, atc=chip.data.counter)
+    if not chip.agrees:
+        return counted, Decline.CRYPTOGRAM_WRONG
+    return counted, Decline.CRYPTOGRAM_USED if used else None
 
 
 def has_expired(card: Card, *, now: datetime) -> bool:

@@ -174,7 +174,7 @@ async def save(tx: Tx, loaded: Loaded, *, now: datetime) -> None:
     """Save what was decided: at most one statement a table and kind of change, events last."""
     await ledger.save(tx, loaded.book)
     if loaded.cards:
-        await store.count_tries(tx, [loaded.cards[card_id] for card_id in sorted(loaded.cards)])
+        await store.save_counts(tx, [loaded.cards[card_id] for card_id in sorted(loaded.cards)])
     if loaded.usage.changed:
         used = [(place, loaded.usage.rows[place]) for place in loaded.usage.changed]
         await controls_store.save_used(tx, used)

@@ -104,6 +104,8 @@ class Decline(StrEnum):
     CVV_WRONG = "cvv_wrong"
     CARDHOLDER_REJECTED = "cardholder_rejected"
     ACCOUNT_INACTIVE = "account_inactive"
+    CRYPTOGRAM_WRONG = "cryptogram_wrong"
+    CRYPTOGRAM_USED = "cryptogram_used"
     PIN_TRIES_EXCEEDED = "pin_tries_exceeded"
     PIN_WRONG = "pin_wrong"
     NOT_PERMITTED = "not_permitted"
@@ -208,7 +210,10 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """A card, without its number: that is in the vault. `pvv` is None until a PIN was chosen."""
+    """A card, without its number: that is in the vault. `pvv` is None until a PIN was chosen.
+
+    `atc` is the counter of the last genuine use of its chip.
+    """
 
     id: UUID
     issuer_id: UUID
@@ -224,6 +229,7 @@ class Card:
     pin_tries: int
     created_at: datetime
     updated_at: datetime
+    atc: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,6 @@ Source: ISO 8583:1987; docs/network.md tells what the documents leave open.
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
 
@@ -30,19 +29,15 @@ from bayon.cards import (
     NotPending,
     Original,
     Present,
-    Proof,
     Reverse,
     Trace,
-    Track2,
     TransactionNotFound,
-    Vault,
-    ZonePinKey,
     category_of,
 )
 from bayon.errors import Unavailable
-from bayon.log import Secret
+from bayon.network.asked import AMOUNT_SIZE, MANAGEMENT, REVERSAL, Asked, Terms, is_told, read_card
 from bayon.network.iso8583 import BadMessage, Message, encode
-from bayon.network.profile import Profile
+from bayon.network.proof import chip_of, proof_of, to_chip
 
 ECHOED: Final = (3, 4, 7, 11, 12, 13, 32, 33, 37, 41, 42, 49, 70)
 """What an answer has of its request; a card's number is in none, since answers are kept."""
@@ -58,22 +53,11 @@ INCREMENTAL: Final = "187"
 PARTIAL_SUPPORTED: Final = "181"
 """Function codes in field 24, as jPOS-CMF has them."""
 
-CHIP_ENTRY: Final = frozenset({"05", "07"})
-"""Field 22, its first two digits: the chip was read, so the CVV is the chip's."""
-
-REVERSAL: Final = "4"
-MANAGEMENT: Final = "8"
-"""Classes of messages, the second digit of an MTI."""
-
-ADVICE: Final = "2"
-"""The third digit of what has happened already."""
-
 SENT: Final = 7
 """The field that says when a message was sent."""
 
 _NAME_SIZE: Final = 25
 _CITY_SIZE: Final = 13
-_AMOUNT_SIZE: Final = 12
 
 REASONS: Final[Mapping[Decline, str]] = {
     Decline.ISSUER_DECLINED: "declined",
@@ -94,56 +78,21 @@ OF_ERRORS: Final[Mapping[type[BaseException], str]] = {
 """What each error is called in a profile; any other has `failed`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What a link reads messages with."""
-
-    link: str
-    profile: Profile
-    vault: Vault
-    zone_pin_key: ZonePinKey | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Asked:
-    """A request with what all its readings need."""
-
-    message: Message
-    terms: Terms
-    pan: Secret | None
-    track: Track2 | None
-    pan_digest: bytes | None
-    currency: str
-    identity: bytes | None
-
-    def text(self, number: int) -> str | None:
-        """Tell a field without the spaces that fill it up; none if it is empty."""
-        return self.message.fields.get(number, "").strip() or None
-
-    @property
-    def amount_minor(self) -> int:
-        return int(self.message.fields.get(4, "0"))
-
-    @property
-    def processing(self) -> str:
-        return self.message.fields.get(3, "00")[:2]
-
-
 def read(message: Message, terms: Terms) -> Message | Request[Move, Moved]:
     """Read a request: its answer, or what the batch is to do.
 
-    Errors: `BadMessage` (no track, two card numbers, a currency there is none of); `BadPan`, but
-    of what cannot be declined: that is of a card we do not know.
+    Errors: `BadMessage` (no track, two card numbers, a currency there is none of, no chip's data);
+    `BadPan`, but of what cannot be declined: that is of a card we do not know.
     """
     if message.mti[1] == MANAGEMENT:
         return _management(message, terms)
     reader = _READERS.get(message.mti[1:3])
     if reader is None:
         return answer(message, terms, "processing_code_unsupported")
-    pan, track = _card(message, terms.vault)
+    pan, track = read_card(message, terms.vault)
     if pan is not None and not is_told(message.mti):
         pan = terms.vault.read_pan(pan)
-    asked = _Asked(
+    asked = Asked(
         message=message,
         terms=terms,
         pan=pan,
@@ -155,9 +104,13 @@ def read(message: Message, terms: Terms) -> Message | Request[Move, Moved]:
     command, reason = reader(asked)
     if command is None:
         return answer(message, terms, reason)
+    chip = command.proof.chip if isinstance(command, Authorize | Inquire) else None
     return Request(
         command=command,
-        render=lambda moved: encode(_outcome(asked, moved, reason), terms.profile),
+        render=lambda moved: encode(
+            to_chip(_outcome(asked, moved, reason), asked, chip, approved=moved.decline is None),
+            terms.profile,
+        ),
         keys=_keys(asked),
         voids=_voids(asked),
     )
@@ -185,11 +138,6 @@ def is_request(mti: str) -> bool:
     return mti[2] in _ANSWERED
 
 
-def is_told(mti: str) -> bool:
-    """Tell what has happened already, and cannot be declined: an advice, a reversal."""
-    return mti[1] == REVERSAL or mti[2] == ADVICE
-
-
 def identity(link: str, message: Message) -> bytes | None:
     """Digest what makes a message itself and its repeats: link, MTI, fields 7, 11, 32 and 33.
 
@@ -207,7 +155,7 @@ def _digest(*parts: str) -> bytes:
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
-def _keys(asked: _Asked) -> tuple[Key, ...]:
+def _keys(asked: Asked) -> tuple[Key, ...]:
     """Make the key by which a repeat is known, bound to what must be the same in it."""
     fields = asked.message.fields
     body = b"\0".join(
@@ -227,13 +175,13 @@ def _keys(asked: _Asked) -> tuple[Key, ...]:
     return (Key(digest=digest, body_hash=body_hash, anew=asked.message.mti[3] not in _REPEATS),)
 
 
-def _voids(asked: _Asked) -> tuple[bytes, ...]:
+def _voids(asked: Asked) -> tuple[bytes, ...]:
     """Name what is to come to nothing, should it come later: a reversal's original."""
     original = _named(asked) if asked.message.mti[1] == REVERSAL else None
     return () if original is None else (original,)
 
 
-def _named(asked: _Asked) -> bytes | None:
+def _named(asked: Asked) -> bytes | None:
     """Tell the identity of the original, if field 90 names it whole."""
     text = asked.message.fields.get(90, "")
     mti, stan, sent = f"{text[:3]}0", text[4:10], text[10:20]
@@ -243,7 +191,7 @@ def _named(asked: _Asked) -> bytes | None:
     return _digest(asked.terms.link, mti, stan, sent, *institutions)
 
 
-def _original(asked: _Asked) -> Original:
+def _original(asked: Asked) -> Original:
     named = _named(asked)
     return Original(
         message_id=None if named is None else UUID(bytes=named[:16]),
@@ -256,7 +204,7 @@ def _original(asked: _Asked) -> Original:
     )
 
 
-def _trace(asked: _Asked, approval_code: str | None) -> Trace:
+def _trace(asked: Asked, approval_code: str | None) -> Trace:
     return Trace(
         message_id=None if asked.identity is None else UUID(bytes=asked.identity[:16]),
         mti=asked.message.mti,
@@ -272,36 +220,41 @@ _Read = tuple[Move | None, str]
 """A command and the reason of its success, or no command and why not."""
 
 
-def _authorization(asked: _Asked) -> _Read:
+def _authorization(asked: Asked) -> _Read:
     processing, single = asked.processing, asked.message.mti[1] == "2"
     if asked.pan_digest is None:
         raise BadMessage(2, "is missing")
     if processing in asked.terms.profile.inquiry:
-        return Inquire(pan_digest=asked.pan_digest, proof=_proof(asked)), "approved"
+        return _inquiry(asked), "approved"
     if processing not in PURCHASES | CASH | CREDITS:
         return None, "processing_code_unsupported"
     if asked.amount_minor == 0:
-        return Inquire(pan_digest=asked.pan_digest, proof=_proof(asked)), "verified"
+        return _inquiry(asked), "verified"
     if processing in CREDITS:
         if single:
             return _presentment(asked, "credit", _approval_code()), "approved"
-        return Inquire(pan_digest=asked.pan_digest, proof=_proof(asked)), "approved"
+        return _inquiry(asked), "approved"
     if asked.message.fields.get(24) == INCREMENTAL and not single:
         return _increment(asked), "approved"
     return _request(asked, _approval_code(), posts=single), "approved"
 
 
-def _increment(asked: _Asked) -> Increment:
+def _inquiry(asked: Asked) -> Inquire:
+    assert asked.pan_digest is not None
+    return Inquire(pan_digest=asked.pan_digest, proof=proof_of(asked, chip_of(asked)))
+
+
+def _increment(asked: Asked) -> Increment:
     return Increment(
         original=_original(asked),
         amount_minor=asked.amount_minor,
         currency=asked.currency,
-        proof=_proof(asked),
+        proof=proof_of(asked),
         trace=_trace(asked, None),
     )
 
 
-def _advice(asked: _Asked) -> _Read:
+def _advice(asked: Asked) -> _Read:
     if asked.pan_digest is None:
         raise BadMessage(2, "is missing")
     approved = _was_approved(asked)
@@ -316,9 +269,9 @@ def _advice(asked: _Asked) -> _Read:
     return Advise(request=request, original=_original(asked), approved=approved), "approved"
 
 
-def _reversal(asked: _Asked) -> _Read:
+def _reversal(asked: Asked) -> _Read:
     fields = asked.message.fields
-    remaining = fields.get(95, "")[:_AMOUNT_SIZE]
+    remaining = fields.get(95, "")[:AMOUNT_SIZE]
     return (
         Reverse(
             original=_original(asked),
@@ -331,7 +284,7 @@ def _reversal(asked: _Asked) -> _Read:
     )
 
 
-_READERS: Final[Mapping[str, Callable[[_Asked], _Read]]] = {
+_READERS: Final[Mapping[str, Callable[[Asked], _Read]]] = {
     **dict.fromkeys(("10", "20"), _authorization),
     **dict.fromkeys(("12", "22"), _advice),
     **dict.fromkeys(("40", "42"), _reversal),
@@ -342,7 +295,7 @@ _ANSWERED: Final = frozenset("02")
 _REPEATS: Final = frozenset("13579")
 
 
-def _request(asked: _Asked, approval_code: str | None, *, posts: bool) -> Authorize:
+def _request(asked: Asked, approval_code: str | None, *, posts: bool) -> Authorize:
     fields = asked.message.fields
     surcharge = fields.get(28, "")
     on_top = asked.terms.profile.surcharge_on_top and surcharge[:1] == "D"
@@ -354,7 +307,7 @@ def _request(asked: _Asked, approval_code: str | None, *, posts: bool) -> Author
         surcharge_minor=int(surcharge[1:]) if on_top else 0,
         kind="cash_withdrawal" if asked.processing in CASH else "purchase",
         merchant=_merchant(asked),
-        proof=_proof(asked),
+        proof=proof_of(asked, chip_of(asked)),
         partial_allowed=fields.get(24) == PARTIAL_SUPPORTED,
         posts=posts,
         trace=_trace(asked, approval_code),
@@ -362,7 +315,7 @@ def _request(asked: _Asked, approval_code: str | None, *, posts: bool) -> Author
 
 
 def _presentment(
-    asked: _Asked, adjustment: Literal["debit", "credit"], approval_code: str | None
+    asked: Asked, adjustment: Literal["debit", "credit"], approval_code: str | None
 ) -> Present:
     return Present(
         pan_digest=asked.pan_digest,
@@ -377,14 +330,14 @@ def _presentment(
     )
 
 
-def _was_approved(asked: _Asked) -> bool:
+def _was_approved(asked: Asked) -> bool:
     """Tell whether an advice is of a yes: one that does not say so is."""
     codes = asked.terms.profile.response_codes
     yes = {codes[reason] for reason in ("approved", "partly_approved", "verified")}
     return asked.message.fields.get(39) in {None, *yes}
 
 
-def _billing(asked: _Asked) -> tuple[str, int] | None:
+def _billing(asked: Asked) -> tuple[str, int] | None:
     currency = _currency(asked.message, 51)
     amount = asked.message.fields.get(6)
     return None if currency is None or amount is None else (currency, int(amount))
@@ -400,46 +353,7 @@ def _currency(message: Message, number: int) -> str | None:
     return known.code
 
 
-def _card(message: Message, vault: Vault) -> tuple[Secret | None, Track2 | None]:
-    """Read field 2 and track 2, which must be of the same card."""
-    given, stripe = message.secrets.get(2), message.secrets.get(35)
-    track = None if stripe is None else vault.read_track_2(stripe)
-    if track is None:
-        if stripe is not None:
-            raise BadMessage(35, "is no track", partial=message)
-        return given, None
-    if given is not None and given != track.pan:
-        raise BadMessage(35, "is of another card than field 2", partial=message)
-    return track.pan, track
-
-
-def _proof(asked: _Asked) -> Proof:
-    """Read what shows the card was there; a PIN that cannot be read counts as a wrong one."""
-    fields, track = asked.message.fields, asked.track
-    if track is None:
-        return Proof(pin=_pin(asked), expiry=_expiry(fields.get(14)))
-    chip = fields.get(22, "")[:2] in CHIP_ENTRY
-    return Proof(
-        pin=_pin(asked),
-        expiry=(track.exp_year, track.exp_month),
-        cvv_right=None if track.cvv is None else asked.terms.vault.is_cvv(track, chip=chip),
-    )
-
-
-def _pin(asked: _Asked) -> Secret | None:
-    block, pan = asked.message.secrets.get(52), asked.pan
-    if block is None or pan is None:
-        return None
-    key = asked.terms.zone_pin_key
-    pin = None if key is None else asked.terms.vault.read_pin_block(block, pan, key)
-    return Secret("") if pin is None else pin
-
-
-def _expiry(text: str | None) -> tuple[int, int] | None:
-    return None if text is None else (2000 + int(text[:2]), int(text[2:]))
-
-
-def _merchant(asked: _Asked) -> Merchant:
+def _merchant(asked: Asked) -> Merchant:
     place = asked.message.fields.get(43, "")
     mcc = asked.message.fields.get(18)
     return Merchant(
@@ -456,7 +370,7 @@ def _management(message: Message, terms: Terms) -> Message:
     return answer(message, terms, "approved" if known else "processing_code_unsupported")
 
 
-def _outcome(asked: _Asked, moved: Moved, reason: str) -> Message:
+def _outcome(asked: Asked, moved: Moved, reason: str) -> Message:
     """Write what the batch has come to."""
     message, terms = asked.message, asked.terms
     if is_told(message.mti):
@@ -468,7 +382,7 @@ def _outcome(asked: _Asked, moved: Moved, reason: str) -> Message:
         granted_minor = moved.transaction.transaction_amount_minor
         if granted_minor < asked.amount_minor:
             reason = "partly_approved"
-            more[4] = f"{granted_minor:0{_AMOUNT_SIZE}d}"
+            more[4] = f"{granted_minor:0{AMOUNT_SIZE}d}"
     if _wants_balances(asked, reason):
         more[54] = _balances(asked, moved)
     return answer(message, terms, reason, more)
@@ -480,12 +394,12 @@ def _approved(moved: Moved) -> str:
     return (trace.approval_code if trace else None) or _approval_code()
 
 
-def _wants_balances(asked: _Asked, reason: str) -> bool:
+def _wants_balances(asked: Asked, reason: str) -> bool:
     inquiry = asked.processing in asked.terms.profile.inquiry
     return inquiry or asked.processing in CASH or reason == "partly_approved"
 
 
-def _balances(asked: _Asked, moved: Moved) -> str:
+def _balances(asked: Asked, moved: Moved) -> str:
     """Write field 54: what is posted, and what is available, in the account's currency."""
     assert moved.balance is not None
     assert moved.currency is not None

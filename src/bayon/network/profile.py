@@ -64,6 +64,7 @@ RESPONSE_CODES: Final[Mapping[str, str]] = {
     "not_permitted": "57",
     "terminal_not_permitted": "58",
     "cryptogram_wrong": "59",
+    "cryptogram_used": "59",
     "cvv_wrong": "05",
     "amount_limit": "61",
     "card_not_activated": "62",
@@ -124,6 +125,9 @@ class Profile:
     inquiry: tuple[str, ...]
     surcharge_on_top: bool
     """Whether field 28 comes on top of field 4, or stands in it already."""
+
+    chip_amount_differs: bool
+    """Whether a chip may have signed another amount, or in another currency, than 4 and 49 say."""
 
     response_codes: Mapping[str, str]
 
@@ -238,6 +242,7 @@ def _profile(table: _Table, name: str) -> Profile:
         mandatory=_mandatory(table.table("mandatory")),
         inquiry=table.texts("inquiry", INQUIRY, _PROCESSING),
         surcharge_on_top=table.flag("surcharge_on_top"),
+        chip_amount_differs=table.flag("chip_amount_differs"),
         response_codes=_response_codes(table.table("response_codes"), wires[39].kind),
     )
     table.close()
