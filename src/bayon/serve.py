@@ -63,6 +63,7 @@ class Addresses:
     bakong_token: str
     participant_token: str
     zone_pin_key: str
+    card_cryptogram_key: str
     pid: int
 
 
@@ -135,6 +136,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 bakong_token=demo.bakong_token,
                 participant_token=demo.participant_token,
                 zone_pin_key=keys.zone_pin_key.reveal(),
+                card_cryptogram_key=keys.vault.card_cryptogram_key.reveal(),
                 pid=os.getpid(),
             )
             servers = [
@@ -161,7 +163,9 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
         listeners = []
         if "http" in parts:
             listeners = [stack.enter_context(bound(settings.http_host, settings.http_port))]
-        ports = [stack.enter_context(bound(link.host, link.port)) for link in links]
+        ports = [
+            stack.enter_context(bound(link.host, link.port)) for link in links if link.peer is None
+        ]
         db = await Database.connect(settings.database_url.reveal(), size_max=settings.pool_size_max)
         try:
             await db.transaction(_refuse_sandbox)  # first: what is refused is left as it is
@@ -215,6 +219,7 @@ def host_links(
         made.append(
             Link(
                 terms=terms,
+                peer=link.peer,
                 allow=link.allow,
                 connections_max=link.connections_max,
                 in_flight_max=link.in_flight_max,

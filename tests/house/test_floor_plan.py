@@ -33,7 +33,7 @@ ROOMS: Final = {
     ),
     "postgres": "account place process server",
     "cards": (
-        "accounts advise authorize billing cardholders change check chip cipher clearing "
+        "accounts advise authorize billing cardholders change check chip chip_card cipher clearing "
         "clearing_csv clearing_import clearing_ipm clearing_store consult control controls "
         "controls_store countries cvv decider_store desk document find hsm issue issuers "
         "lifecycle loaded merchants model move open_item_store open_items original pin pin_block "
@@ -56,8 +56,8 @@ ROOMS: Final = {
         "query reply samples shapes transactions wire"
     ),
     "network": (
-        "acquirer asked client describe fields frame glance host iso8583 links load messages plan "
-        "profile proof wire"
+        "acquirer asked client describe dial fields frame glance host iso8583 links load messages "
+        "plan profile proof wire"
     ),
     "pages": (
         "forms guard landing manual page pin_form pins receipts refusals returning views words"
@@ -73,7 +73,7 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 """)
 
 PURE: Final = words("""
-    errors money iso4217 ids clock keyset config log seal chip cipher cvv hsm pin pin_block vault
+    errors money iso4217 ids clock keyset config log seal chip chip_card cipher cvv hsm pin pin_block vault
     clearing_csv clearing_ipm countries presentment billing advise original messages asked proof
     texts merchants rate_file schedule sign model book document order
     wire jsonapi iso8583 attributes query shapes samples tokens envelope fields limits paths

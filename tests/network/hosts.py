@@ -80,10 +80,11 @@ async def hosted(
 ) -> AsyncGenerator[Hosted]:
     """Serve these links, or one; what waits at the end is answered before it is over."""
     own = links or (make_link(),)
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in own]
+    listening = [link for link in own if link.peer is None]
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in listening]
     ports = {
         link.terms.link: listener.getsockname()[1]
-        for link, listener in zip(own, listeners, strict=True)
+        for link, listener in zip(listening, listeners, strict=True)
     }
     host = Host(desk or make_desk(db), own, answer_s=answer_s, read_s=read_s)
     serving = asyncio.create_task(host.serve(listeners))

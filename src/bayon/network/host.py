@@ -20,6 +20,9 @@ import structlog
 from bayon.batch import Reply
 from bayon.cards import BadPan, Desk, Moved
 from bayon.errors import BayonError, Unavailable
+from bayon.network.acquirer import is_approved
+from bayon.network.client import wrapped
+from bayon.network.dial import Dialler, Peer, keep_alive
 from bayon.network.frame import Frame, Framer, turned, wrap
 from bayon.network.iso8583 import BadMessage, Message, decode, encode
 from bayon.network.messages import (
@@ -45,7 +48,13 @@ ANSWER_S: Final = 1.0
 ASK_S: Final = 1.0
 """How long an issuer may take that is asked first."""
 
+SIGN_OFF_S: Final = 1.0
+"""How long a peer we have dialled may take to let us go."""
+
 SWEEP_S: Final = 0.05
+STAN: Final = 11
+"""The field by which our own 0800 is known again in its answer."""
+
 
 log = structlog.get_logger()
 
@@ -55,6 +64,9 @@ class Link:
     """One link as it is configured, and how it stands. Its name is part of messages' identity."""
 
     terms: Terms
+    peer: Peer | None = None
+    """Whom it dials; who has none is dialled."""
+
     allow: Sequence[IPv4Network | IPv6Network] = ()
     """Whom it is for; everybody, if nobody is named."""
 
@@ -79,6 +91,11 @@ class _Waiting(NamedTuple):
     future: asyncio.Future[Reply[Moved]]
 
 
+class _Asked(NamedTuple):
+    message: Message
+    answer: asyncio.Future[Message | None]
+
+
 class Host:
     """All links of a process, on one desk."""
 
@@ -96,24 +113,37 @@ class Host:
         self.read_s: float = read_s
         self._waiting: deque[_Waiting] = deque()
         self._asking: deque[_Waiting] = deque()
+        self._diallers: list[Dialler] = [
+            Dialler(each.terms.link, each.peer, each.terms.profile, partial(self._dial, each))
+            for each in links
+            if each.peer is not None
+        ]
 
     async def serve(self, listeners: Sequence[socket.socket]) -> None:
-        """Serve each link on its socket until cancelled; whoever waits then is answered first."""
+        """Serve each link until cancelled; whoever waits then is answered first.
+
+        `listeners`: a socket for each link that is dialled, in their order.
+        """
         loop = asyncio.get_running_loop()
         for listener in listeners:
             # Else a peer that is gone without a word would keep its place for ever.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         servers = [
             await loop.create_server(partial(Connection, self, link), sock=listener)
-            for link, listener in zip(self.links, listeners, strict=True)
+            for link, listener in zip(self._dialled(), listeners, strict=True)
         ]
+        dialling = [asyncio.create_task(dialler.keep()) for dialler in self._diallers]
         try:
-            while True:
+            while not any(task.done() for task in dialling):  # which end by an error alone
                 await asyncio.sleep(SWEEP_S)
                 self._sweep(loop.time())
+            await asyncio.gather(*dialling)
         finally:
             for server in servers:
                 server.close()
+            for task in dialling:
+                task.cancel()
+            await asyncio.gather(*dialling, return_exceptions=True)
             await self._stop()
 
     def wait_for(self, future: asyncio.Future[Reply[Moved]]) -> None:
@@ -124,8 +154,23 @@ class Host:
         else:
             self._waiting.append(_Waiting(now + self.answer_s, future))
 
+    def _dialled(self) -> list[Link]:
+        return [link for link in self.links if link.peer is None]
+
+    async def _dial(self, link: Link) -> "Connection":
+        assert link.peer is not None
+        transport, connection = await asyncio.get_running_loop().create_connection(
+            partial(Connection, self, link), link.peer.host, link.peer.port
+        )
+        keep_alive(transport)
+        return connection
+
     async def _stop(self) -> None:
         """Answer what is in flight, for as long as an answer may take, and hang up."""
+        for link in self._dialled():
+            for connection in link.connections:
+                connection.pause()
+        await self._sign_off()
         for link in self.links:
             for connection in link.connections:
                 connection.pause()
@@ -136,6 +181,17 @@ class Host:
         for link in self.links:
             for connection in list(link.connections):
                 connection.close()
+
+    async def _sign_off(self) -> None:
+        """Tell whom we have dialled, and take what they sent before they knew."""
+        now = asyncio.get_running_loop().time
+        until = now() + SIGN_OFF_S
+        telling = [asyncio.create_task(dialler.sign_off()) for dialler in self._diallers]
+        while now() < until and not all(task.done() for task in telling):
+            self._sweep(now())
+            await asyncio.sleep(SWEEP_S)
+        for task in telling:
+            task.cancel()
 
     def _sweep(self, now: float) -> None:
         for waiting in (self._waiting, self._asking):
@@ -158,6 +214,9 @@ class Connection(asyncio.Protocol):
         self._begun_at: float | None = None
         self._stuck_at: float | None = None
         self._paused: set[Literal["cap", "peer", "end"]] = set()
+        self._asked: dict[str, _Asked] = {}
+        self.heard_at: float = 0.0
+        self.lost: asyncio.Event = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let a peer in, if the link is for it and has room."""
@@ -169,6 +228,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._link.connections.add(self)
+        self.heard_at = asyncio.get_running_loop().time()
         log.info("network.connected", link=self._link.terms.link)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -178,11 +238,16 @@ class Connection(asyncio.Protocol):
             reason = "reset" if exc else "closed"
             log.info("network.disconnected", link=self._link.terms.link, reason=reason)
         self._transport = None
+        self.lost.set()
+        for asked in self._asked.values():
+            if not asked.answer.done():
+                asked.answer.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         if self not in self._link.connections:
             return
+        self.heard_at = asyncio.get_running_loop().time()
         frames = self._framer.feed(data)
         for frame in frames:
             self._take(frame)
@@ -232,6 +297,18 @@ class Connection(asyncio.Protocol):
             self._stuck_at = self._stuck_at or asyncio.get_running_loop().time()
             self._transport.close()
 
+    def ask(self, message: Message) -> asyncio.Future[Message | None]:
+        """Send a message of ours; its answer comes, or nothing once the connection is lost."""
+        answer: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
+        if self._transport is None:
+            answer.set_result(None)
+            return answer
+        stan, profile = message.fields[STAN], self._link.terms.profile
+        self._asked[stan] = _Asked(message, answer)
+        answer.add_done_callback(lambda _: self._asked.pop(stan))
+        self._write(wrapped(encode(message, profile), profile.framing))
+        return answer
+
     def _take(self, frame: Frame) -> None:
         terms = self._link.terms
         try:
@@ -240,7 +317,8 @@ class Connection(asyncio.Protocol):
             self._malformed(frame, error)
             return
         if not is_request(message.mti):
-            log.warning("network.no_request", link=terms.link, mti=message.mti)
+            if not self._is_answered(message):
+                log.warning("network.no_request", link=terms.link, mti=message.mti)
             return
         if not self._link.signed_on and _needs_sign_on(message):
             self._say(frame, answer(message, terms, "unavailable"))
@@ -276,6 +354,16 @@ class Connection(asyncio.Protocol):
                 log.error("network.failed", link=link.terms.link, error=type(error).__name__)
             self._say(frame, refusal(message, link.terms, error))
 
+    def _is_answered(self, message: Message) -> bool:
+        """Hand what comes to who asked for it, if we did."""
+        asked = self._asked.get(message.fields.get(STAN, ""))
+        if asked is None or asked.answer.done() or message.mti[1] != MANAGEMENT:
+            return False
+        if is_approved(message, self._link.terms.profile):
+            self._sign(asked.message)  # at once: what comes behind it may be a sign-off
+        asked.answer.set_result(message)
+        return True
+
     def _malformed(self, frame: Frame, error: BadMessage) -> None:
         log.warning("network.malformed", link=self._link.terms.link, field=error.field)
         partly = error.partial
@@ -298,12 +386,15 @@ class Connection(asyncio.Protocol):
         self._send(frame, body)
 
     def _send(self, frame: Frame, body: bytes) -> None:
+        tpdu = turned(frame.tpdu)
+        self._write(wrap(Frame(body, tpdu), self._link.terms.profile.framing))
+
+    def _write(self, framed: bytes) -> None:
         if self._transport is None:
             return
         if not self._out:
             asyncio.get_running_loop().call_soon(self._flush)
-        tpdu = turned(frame.tpdu)
-        self._out.append(wrap(Frame(body, tpdu), self._link.terms.profile.framing))
+        self._out.append(framed)
 
     def _flush(self) -> None:
         out, self._out = self._out, []
