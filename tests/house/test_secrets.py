@@ -22,6 +22,9 @@ MAY_REVEAL: Final = {
     "bakong/register.py:_smtp": "signs on at the mail server",
     "bakong/tokens.py:make": "signs a token",
     "bakong/tokens.py:signed": "checks a token's signature",
+    "cards/chip_card.py:__post_init__": "sets up a chip's key, as whoever made the card did",
+    "cards/chip_card.py:believes": "judges an answer, as a chip does",
+    "cards/chip_card.py:sign": "signs, as a chip does",
     "cards/pin_block.py:encipher_pin_block": "enciphers a PIN, as a terminal does",
     "cards/pin_block.py:from_hex": "reads a key",
     "cards/vault.py:__init__": "hands the keys to the sealer",
@@ -62,7 +65,7 @@ MAY_REVEAL: Final = {
     "network/describe.py:masked_pan": "shows what of a card number may be seen",
     "network/iso8583.py:encode": "writes a frame",
     "serve.py:_database": "connects",
-    "serve.py:_dev": "writes the sandbox's zone PIN key into its ready-file",
+    "serve.py:_dev": "writes the sandbox's keys for terminals into its ready-file",
     "serve.py:_serve": "connects",
 }
 """Every function that turns a `Secret` into text, and why. A new one wants a reviewer's eyes."""

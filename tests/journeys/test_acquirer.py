@@ -14,7 +14,9 @@ import pytest
 from bench.null_host import answered
 
 from bayon.cards import ZonePinKey
+from bayon.cards.chip import ChipKey, parse_chip_data
 from bayon.cli import main
+from bayon.log import Secret
 from bayon.network import Message, load_profile
 from bayon.network.frame import Frame, Framer, wrap
 from bayon.network.iso8583 import decode, encode
@@ -77,6 +79,7 @@ def _card(monkeypatch: pytest.MonkeyPatch) -> None:
     never_say("a card number", PAN)
     monkeypatch.setenv("ACQUIRER_PAN", PAN)
     monkeypatch.delenv("BAYON_ZONE_PIN_KEY", raising=False)
+    monkeypatch.delenv("BAYON_CARD_CRYPTOGRAM_KEY", raising=False)
 
 
 def test_a_purchase_is_printed_with_its_answer_and_without_the_card(
@@ -198,6 +201,51 @@ def test_a_pin_is_sent_as_a_block_and_said_nowhere(
     assert "PIN block                             (not shown)" in out
 
 
+@pytest.mark.parametrize(
+    ("answer", "code", "says"),
+    [
+        ("00", 0, "chip            believes the issuer"),
+        ("51", 1, "chip            believes the issuer"),
+        ("forged", 1, "chip            DOES NOT BELIEVE THE ISSUER"),
+        ("nothing", 1, "chip            DOES NOT BELIEVE THE ISSUER"),
+    ],
+)
+def test_a_chip_signs_and_says_whether_it_believes_the_issuer(
+    answer: str,
+    code: int,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BAYON_CARD_CRYPTOGRAM_KEY", KEY)
+    never_say("a key", KEY)
+
+    def issuer(message: Message) -> Message:
+        said = parse_chip_data(bytes.fromhex(message.secrets[55].reveal()))
+        assert said is not None
+        yes = answer != "51"
+        key = ChipKey(bytes.fromhex(KEY if answer != "forged" else KEY[16:] + KEY[:16]))
+        given = {"pan": PAN, "psn": "00", "response_code": "00" if yes else "51"}
+        shown = Secret("910A" + key.answer(said, **given, approved=yes).hex().upper())
+        secrets = {} if answer == "nothing" else {55: shown}
+        told = answered(message)
+        return Message(
+            mti=told.mti, fields={**told.fields, 39: given["response_code"]}, secrets=secrets
+        )
+
+    words = ("--amount=1", "--chip", "--atc=9", "--cvn=10")
+    with host(issuer) as (port, seen):
+        assert acquirer(port, "purchase", *words) == code
+    out = capsys.readouterr().out
+    assert says in out
+    assert seen[0].fields[22] == "052"
+    assert not {KEY, PAN, seen[0].secrets[55].reveal()} & set(out.split())
+    with host(issuer) as (port, _):
+        assert acquirer(port, "purchase", *words, "--json") == code
+    told = json.loads(capsys.readouterr().out)
+    assert (told["approved"], told["chip_believes"]) == (code == 0, "DOES NOT" not in says)
+
+
 def test_a_track_is_sent_instead_of_the_number(capsys: pytest.CaptureFixture[str]) -> None:
     with host(answered) as (port, seen):
         assert acquirer(port, "purchase", "--amount=1", f"--track2=;{PAN}D2912201000?") == 0
@@ -211,6 +259,17 @@ def test_the_link_itself_is_spoken_of() -> None:
         with host(answered) as (port, seen):
             assert acquirer(port, verb) == 0
         assert (seen[0].mti, seen[0].fields[70]) == ("0800", code)
+
+
+@pytest.mark.parametrize("atc", [None, "0", "65536"])
+def test_a_use_of_a_chip_has_its_number(
+    atc: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAYON_CARD_CRYPTOGRAM_KEY", KEY)
+    words = () if atc is None else (f"--atc={atc}",)
+    assert acquirer(1, "purchase", "--amount=1", "--chip", *words) == 2
+    says = "Which use of the chip is it?" if atc is None else "A chip counts its uses from 1"
+    assert says in capsys.readouterr().err
 
 
 def test_a_load_tells_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,6 +319,10 @@ WRONG = {
     "no key": (
         ("purchase", f"--pan={PAN}", "--amount=1", "--pin"),
         "Under which key? BAYON_ZONE_PIN_KEY or --ready-file says it.",
+    ),
+    "no key of chips": (
+        ("purchase", f"--pan={PAN}", "--amount=1", "--chip", "--atc=1"),
+        "Of which key is its own? BAYON_CARD_CRYPTOGRAM_KEY or --ready-file says it.",
     ),
     "no ready-file": (
         ("echo", "--ready-file=nowhere"),

@@ -71,6 +71,9 @@ async def test_a_cards_day(home: Home, profile: str) -> None:
     assert (await ask("withdraw", "--amount=1", "--pin", pin="1379", code=1))[
         "response_code"
     ] == "55"
+    for counter, code, response in ((1, 0, "85"), (1, 1, "59"), (2, 0, "85")):
+        verified = await ask("verify", "--chip", f"--atc={counter}", code=code)
+        assert (verified["response_code"], verified["chip_believes"]) == (response, True)
     assert (await ask("verify", "--exp=5012"))["response_code"] == "85"
     for verb, response in (("sign-off", "00"), ("sign-on", "00"), ("echo", "00")):
         assert (await ask(verb))["response_code"] == response

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyemv import tlv
 
+from bayon.cards import ChipCard
 from bayon.log import Secret
 from bayon.network import acquirer
 from bayon.network.acquirer import (
@@ -159,6 +161,25 @@ def test_a_card_is_told_as_it_was_read() -> None:
     message = acquirer.request("purchase", striped, PAID, PLACE, STAMP, profile=PROFILE)
     assert message.secrets == {35: striped.track2}
     assert (message.fields[14], message.fields[22]) == ("2912", "022")
+
+
+def test_a_chip_signs_what_is_asked_for_and_nothing_later() -> None:
+    chip = ChipCard(pan=PAN, key=Secret("0123456789ABCDEFFEDCBA9876543210"), counter=7, psn="02")
+    card = replace(CARD, chip=chip)
+    asked = acquirer.request("withdraw", card, PAID, PLACE, STAMP, profile=PROFILE)
+    assert (asked.fields[22], asked.fields[23]) == ("052", "002")
+    said = tlv.decode(bytes.fromhex(asked.secrets[55].reveal()))
+    signed = {"9F02": "000000001234", "5F2A": "0840", "9A": "270101", "9C": "01", "9F36": "0007"}
+    assert {tag: said[tag].hex() for tag in signed} == signed
+    assert acquirer.request("withdraw", card, PAID, PLACE, STAMP, profile=PROFILE) == asked
+    for wire in PROFILES.values():
+        assert decode(encode(asked, wire), wire) == asked
+    for message in (
+        acquirer.increment(ORIGINAL, card, PAID, PLACE, LATER),
+        acquirer.reversal(ORIGINAL, card, PLACE, LATER),
+        acquirer.told_later(ORIGINAL, card, PAID, PLACE, LATER, final=True),
+    ):
+        assert message.secrets == {2: PAN}
 
 
 def test_a_pin_is_sent_with_a_request_and_never_with_what_has_happened() -> None:

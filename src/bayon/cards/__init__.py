@@ -8,6 +8,7 @@ from bayon.cards.cardholders import CreateCardholder, create_cardholders, update
 from bayon.cards.change import Expire, Increment, Reverse
 from bayon.cards.check import check
 from bayon.cards.chip import ChipData, ChipProof
+from bayon.cards.chip_card import ChipCard
 from bayon.cards.clearing import Clear, Present
 from bayon.cards.clearing_csv import read_clearing_csv
 from bayon.cards.clearing_import import (
@@ -131,6 +132,7 @@ __all__ = [
     "CardType",
     "Cardholder",
     "CardholderNotFound",
+    "ChipCard",
     "ChipData",
     "ChipProof",
     "Clear",

@@ -47,6 +47,7 @@ def acquirer_verbs(parser: argparse.ArgumentParser) -> None:
         ("verify", "ask whether the card is good, for no amount", _asking("verify"), ""),
     ):
         verb = _card_verb(verbs.add_parser(name, help=help_), make, amount, required=bool(amount))
+        terminal.add_chip_options(verb)
         verb.add_argument("--single", action="store_true", help="a 0200: posted at once")
         verb.add_argument("--partial", action="store_true", help="a part of it would do")
     for name, help_, make, amount in (
@@ -74,7 +75,7 @@ def acquirer_verbs(parser: argparse.ArgumentParser) -> None:
 
 
 def _link_verb(verb: argparse.ArgumentParser, make: Make) -> argparse.ArgumentParser:
-    verb.set_defaults(verb=_speak, make=make)
+    verb.set_defaults(verb=_speak, make=make, chip=False)
     terminal.add_link_options(verb)
     verb.add_argument("--timeout-s", type=float, default=10.0, help="%(default)s")
     verb.add_argument("--stan", type=terminal.matching("[0-9]{6}", "six digits"), help="else any")
@@ -98,7 +99,7 @@ def _card_verb(
 
 
 def _load_verb(verb: argparse.ArgumentParser) -> None:
-    verb.set_defaults(verb=_load, pin=False)
+    verb.set_defaults(verb=_load, pin=False, chip=False)
     terminal.add_link_options(verb)
     terminal.add_card_options(verb)
     verb.add_argument("--cards", type=Path, metavar="FILE", help="card numbers, one a line")
@@ -130,7 +131,7 @@ async def _speak(args: Args) -> int:
 
 
 async def _exchange(args: Args, profile: Profile, message: Message) -> Exchange:
-    host, port, _ = terminal.address(args)
+    host, port, *_ = terminal.address(args)
     caller = await Caller.open(host, port, profile, timeout_s=CONNECT_S)
     answers: list[Message] = []
     began, took_s, failure = time.perf_counter(), 0.0, ""
@@ -144,7 +145,12 @@ async def _exchange(args: Args, profile: Profile, message: Message) -> Exchange:
     finally:
         caller.close()
     return Exchange(
-        profile=profile, sent=message, answers=answers, took_ms=took_s * 1_000, failure=failure
+        profile=profile,
+        sent=message,
+        answers=answers,
+        took_ms=took_s * 1_000,
+        failure=failure,
+        chip=terminal.chip(args),
     )
 
 
@@ -166,7 +172,7 @@ def _wanted(args: Args) -> Load:
     paid = terminal.amount(args)
     if args.amount is None and kind != "verify":
         paid = paid._replace(minor=1)
-    host, port, _ = terminal.address(args)
+    host, port, *_ = terminal.address(args)
     at = Stamp(datetime.now(UTC), 0)
     return Load(
         host=host,

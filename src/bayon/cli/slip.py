@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from bayon.cards import ChipCard
 from bayon.iso4217 import IsoCurrency, by_code, by_number
 from bayon.network import Loaded, Message, Profile, acquirer, describe, redacted, response_name
 
@@ -19,7 +20,7 @@ WIDTH: Final = 15
 class Exchange:
     """A message, the answers to it and its repeats, and how long the first one took.
 
-    Where no answer came, `failure` says why.
+    Where no answer came, `failure` says why. `chip` is what has signed the message, if one has.
     """
 
     profile: Profile
@@ -27,6 +28,7 @@ class Exchange:
     answers: Sequence[Message] = ()
     took_ms: float = 0.0
     failure: str = ""
+    chip: ChipCard | None = None
 
     @property
     def answer(self) -> Message | None:
@@ -35,9 +37,21 @@ class Exchange:
 
     @property
     def approved(self) -> bool:
-        """Whether all answers are a yes."""
-        return bool(self.answers) and all(
-            acquirer.is_approved(answer, self.profile) for answer in self.answers
+        """Whether all answers are a yes, and none of them one that the chip does not believe."""
+        answers = self.answers
+        yes = all(acquirer.is_approved(answer, self.profile) for answer in answers)
+        return bool(answers) and yes and self.believed is not False
+
+    @property
+    def believed(self) -> bool | None:
+        """Whether the chip believes that its issuer answers; none without a chip or an answer."""
+        if self.chip is None or self.answer is None:
+            return None
+        return self.chip.believes(
+            self.sent.secrets[55],
+            self.answer.secrets.get(55),
+            response_code=_code(self.answer),
+            approved=acquirer.is_approved(self.answer, self.profile),
         )
 
     @property
@@ -66,6 +80,7 @@ def as_json(exchange: Exchange) -> str:
         "approval_code": answer.fields.get(38) if answer else None,
         "rrn": exchange.sent.fields.get(37),
         "balances": [balance._asdict() for balance in acquirer.balances(answer)] if answer else [],
+        "chip_believes": exchange.believed,
         "original": exchange.original or None,
         "took_ms": round(exchange.took_ms, 3),
         "failure": exchange.failure or None,
@@ -110,6 +125,8 @@ def _sums(exchange: Exchange) -> list[tuple[str, str]]:
         verdict = "approved" if acquirer.is_approved(answer, exchange.profile) else "DECLINED"
         found = [(verdict, f"{code} {response_name(code)}, in {exchange.took_ms:.1f} ms")]
         found += _of_answer(answer)
+    if (believed := exchange.believed) is not None:
+        found.append(("chip", "believes the issuer" if believed else "DOES NOT BELIEVE THE ISSUER"))
     rrn = exchange.sent.fields.get(37)
     found += [("RRN", rrn)] if rrn else []
     found += [

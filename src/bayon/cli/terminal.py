@@ -1,8 +1,8 @@
 """The terminal: what is told it of link, card, place and amount, by options or more quietly.
 
 A card number, a PIN and a key are better not said on the command line, where others see them: the
-environment (`ACQUIRER_PAN`, `ACQUIRER_PIN`, `BAYON_ZONE_PIN_KEY`) and standard input tell them as
-well. Whatever is said of them becomes a `Secret` where it is read.
+environment (`ACQUIRER_PAN`, `ACQUIRER_PIN`, `BAYON_ZONE_PIN_KEY`, `BAYON_CARD_CRYPTOGRAM_KEY`) and
+standard input tell them as well. Whatever is said of them becomes a `Secret` where it is read.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bayon import network
-from bayon.cards import ZonePinKey, encipher_pin_block
+from bayon.cards import ChipCard, ZonePinKey, encipher_pin_block
 from bayon.cli.connect import Args
 from bayon.errors import Invalid
 from bayon.iso4217 import IsoCurrency, by_code, by_number
@@ -47,14 +47,16 @@ class Address(NamedTuple):
     host: str
     port: int
     zone_pin_key: Secret | None
+    card_cryptogram_key: Secret | None
 
 
 class _Ready(msgspec.Struct):
-    """What a sandbox's ready-file says of its link."""
+    """What a sandbox's ready-file says of its link, and of its cards."""
 
     network_host: str
     network_port: int
     zone_pin_key: str
+    card_cryptogram_key: str = ""
 
 
 def add_link_options(verb: argparse.ArgumentParser) -> None:
@@ -62,7 +64,7 @@ def add_link_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--host", default=HOST, help="%(default)s")
     verb.add_argument("--port", type=int, default=PORT, help="%(default)s")
     verb.add_argument(
-        "--ready-file", type=Path, metavar="FILE", help="a sandbox's: host, port, zone PIN key"
+        "--ready-file", type=Path, metavar="FILE", help="a sandbox's: host, port, keys"
     )
     verb.add_argument(
         "--profile", default=network.DEFAULT_PROFILE, metavar="NAME|FILE", help="%(default)s"
@@ -81,6 +83,16 @@ def add_card_options(verb: argparse.ArgumentParser) -> None:
         metavar="YYMM",
         help="its expiry",
     )
+
+
+def add_chip_options(verb: argparse.ArgumentParser) -> None:
+    """Let a verb be told of the card's chip."""
+    verb.add_argument("--chip", action="store_true", help="have the card's chip sign it")
+    verb.add_argument("--atc", type=int, metavar="N", help="which use of the chip it is; each once")
+    verb.add_argument(
+        *("--psn",), default="00", type=matching("[0-9]{2}", "two digits"), help="%(default)s"
+    )
+    verb.add_argument("--cvn", type=int, choices=(10, 18), default=18, help="%(default)s")
 
 
 def add_place_options(verb: argparse.ArgumentParser) -> None:
@@ -120,25 +132,48 @@ def matching(form: str, says: str) -> Callable[[str], str]:
 
 def address(args: Args) -> Address:
     """Tell where the host is. Errors: `Invalid`."""
-    key = os.environ.get("BAYON_ZONE_PIN_KEY")
+    key, of_chips = map(os.environ.get, ("BAYON_ZONE_PIN_KEY", "BAYON_CARD_CRYPTOGRAM_KEY"))
     if args.ready_file is None:
-        return Address(args.host, args.port, Secret(key) if key else None)
+        return Address(args.host, args.port, _secret(key), _secret(of_chips))
     try:
         ready = msgspec.json.decode(args.ready_file.read_bytes(), type=_Ready)
     except (OSError, msgspec.MsgspecError):
         raise Invalid(f"{args.ready_file} is no ready-file of a sandbox that runs.") from None
-    return Address(ready.network_host, ready.network_port, Secret(key or ready.zone_pin_key))
+    return Address(
+        ready.network_host,
+        ready.network_port,
+        _secret(key or ready.zone_pin_key),
+        _secret(of_chips or ready.card_cryptogram_key),
+    )
 
 
 def plastic(args: Args, *, needed: bool) -> Plastic:
-    """Tell the card, its PIN enciphered if it is asked for. Errors: `Invalid`."""
+    """Tell the card, its PIN enciphered and its chip there if asked for. Errors: `Invalid`."""
     card = _of_card(args)
     if card is None:
         if needed or args.pin:
             raise Invalid("Which card? --pan, --track2 or ACQUIRER_PAN says it.")
         return Plastic()
-    read = Plastic(pan=None if card.track2 else card.pan, track2=card.track2, expiry=args.exp)
+    read = Plastic(
+        pan=None if card.track2 else card.pan,
+        track2=card.track2,
+        expiry=args.exp,
+        chip=chip(args),
+    )
     return replace(read, pin_block=_pin_block(args, card.pan)) if args.pin else read
+
+
+def chip(args: Args) -> ChipCard | None:
+    """Tell the card's chip, if it is to be used. Errors: `Invalid`."""
+    card = _of_card(args) if args.chip else None
+    if card is None:
+        return None
+    key = address(args).card_cryptogram_key
+    if key is None:
+        raise Invalid("Of which key is its own? BAYON_CARD_CRYPTOGRAM_KEY or --ready-file says it.")
+    if args.atc is None:
+        raise Invalid("Which use of the chip is it? --atc says it, higher each time.")
+    return ChipCard(pan=card.pan, key=key, counter=args.atc, psn=args.psn, version=args.cvn)
 
 
 def cards_of(args: Args) -> list[Plastic]:
@@ -175,6 +210,10 @@ def amount(args: Args, usual: Amount | None = None) -> Amount:
     if args.amount is None:
         return usual or Amount(0, currency.number)
     return Amount(_minor(args.amount, currency), currency.number)
+
+
+def _secret(text: str | None) -> Secret | None:
+    return Secret(text) if text else None
 
 
 def _minor(text: str, currency: IsoCurrency) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Literal, NamedTuple
 
+from bayon.cards import ChipCard
 from bayon.errors import Invalid
 from bayon.iso4217 import by_number
 from bayon.log import Secret
@@ -68,6 +69,9 @@ class Plastic:
 
     pin_block: Secret | None = None
     """Upper-case hex."""
+
+    chip: ChipCard | None = None
+    """Signs what is asked for, if it is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +195,11 @@ def request(
     if partial:
         fields[24] = _PARTIAL_SUPPORTED
     mti = "0200" if single or kind == "withdraw" else "0100"
-    return Message(mti=mti, fields=fields, secrets=_secrets(plastic))
+    said = _secrets(plastic)
+    if plastic.chip is not None:
+        fields[23] = plastic.chip.psn.zfill(3)
+        said[55] = _signed(plastic.chip, processing, amount, stamp)
+    return Message(mti=mti, fields=fields, secrets=said)
 
 
 def increment(
@@ -307,7 +315,7 @@ def _later(original: Original, plastic: Plastic, place: Place, stamp: Stamp) -> 
 
 def _presence(plastic: Plastic, place: Place) -> dict[int, str]:
     """Write how the card was read, and where."""
-    read = "02" if plastic.track2 else "01"
+    read = "05" if plastic.chip else "02" if plastic.track2 else "01"
     fields = {
         18: place.mcc,
         22: f"{read}{'1' if plastic.pin_block else '2'}",
@@ -325,6 +333,16 @@ def _name_and_place(place: Place) -> str:
         place.name[:_NAME_SIZE].ljust(_NAME_SIZE)
         + place.city[:_CITY_SIZE].ljust(_CITY_SIZE)
         + place.country
+    )
+
+
+def _signed(chip: ChipCard, processing: str, amount: Amount, stamp: Stamp) -> Secret:
+    return chip.sign(
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        processing=processing[:2],
+        on=stamp.at.astimezone(LOCAL_TIME).date(),
+        chance=stamp.stan,
     )
 
 
