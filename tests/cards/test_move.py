@@ -14,8 +14,13 @@ from bayon.cards import (
     BadAttributes,
     CardAccountNotFound,
     CardNotFound,
+    ChipData,
+    ChipProof,
     FeeRule,
+    Inquire,
+    Moved,
     NotPending,
+    Proof,
     Topup,
     Transaction,
     TransactionNotFound,
@@ -30,6 +35,7 @@ from bayon.ledger import Balance
 from bayon.money import AMOUNT_MINOR_MAX, Currency
 from cards_factories import (
     PIN,
+    VAULT,
     WRONG_PIN,
     Purse,
     balance_of,
@@ -46,6 +52,7 @@ from cards_factories import (
     make_withdrawal,
     move_all,
     move_one,
+    move_whole,
     set_cash_fee,
 )
 from conftest import Server
@@ -109,9 +116,24 @@ class Rung:
     exp: tuple[int, int] = (12, 2099)
     reason: str | None = None
     account_status: str = "active"
+    chip: ChipProof | None = None
     tries: int = 0
     pin: Any = PIN
     amount_minor: int = 1
+
+
+def used(counter: int, *, genuine: bool = True, agrees: bool = True) -> ChipProof:
+    """Make what was judged of a chip's use."""
+    said = ChipData(
+        version=18,
+        counter=counter,
+        amount="000000000001",
+        currency="840",
+        cryptogram=bytes(8),
+        signed=bytes(29),
+        issuer_data=bytes(7),
+    )
+    return ChipProof(data=said, psn="00", genuine=genuine, agrees=agrees)
 
 
 LADDER: Final = (
@@ -119,6 +141,8 @@ LADDER: Final = (
     Rung(Decline.CARD_EXPIRED, exp=(1, 2020)),
     Rung(Decline.CARDHOLDER_REJECTED, reason="known_to_us"),
     Rung(Decline.ACCOUNT_INACTIVE, account_status="inactive"),
+    Rung(Decline.CRYPTOGRAM_WRONG, chip=used(1, genuine=False)),
+    Rung(Decline.CRYPTOGRAM_USED, chip=used(0)),
     Rung(Decline.PIN_TRIES_EXCEEDED, tries=PIN_TRIES_MAX),
     Rung(Decline.PIN_WRONG, pin=WRONG_PIN),
     Rung(Decline.AMOUNT_OUT_OF_RANGE, amount_minor=AMOUNT_MINOR_MAX + 1),
@@ -156,7 +180,8 @@ async def ask(db: Database, purse: Purse, rung: Rung, **others: Any) -> Transact
     await db.read(
         lambda tx: tx.run("UPDATE cards.card SET pin_tries = $2 WHERE id = $1", card.id, rung.tries)
     )
-    return await move_one(db, make_authorize(card, rung.amount_minor, pin=rung.pin, **others))
+    proof = Proof(pin=rung.pin, chip=rung.chip)
+    return await move_one(db, make_authorize(card, rung.amount_minor, proof=proof, **others))
 
 
 @pytest.fixture(scope="module")
@@ -462,6 +487,42 @@ async def test_two_cards_of_an_account_share_its_money_and_not_their_tries(
         "insufficient_funds",
         None,
     ]
+
+
+async def test_a_use_of_a_chip_counts_once_in_a_batch_and_beyond_whatever_is_decided(
+    db: Database, purse: Purse
+) -> None:
+    def by(chip: ChipProof, amount_minor: int = 1) -> Authorize:
+        return make_authorize(purse.card, amount_minor, proof=Proof(chip=chip))
+
+    async def declines(*commands: Authorize) -> list[Decline | None]:
+        outcomes = await move_all(db, commands)
+        return [each.decline_reason for each in outcomes if isinstance(each, Transaction)]
+
+    async def counter() -> int:
+        issuer, card = purse.issuer, purse.card
+        found = await db.read(lambda tx: cards.find_card(tx, issuer_id=issuer.id, card_id=card.id))
+        return found.atc
+
+    wrong, again = Decline.CRYPTOGRAM_WRONG, Decline.CRYPTOGRAM_USED
+    uses = by(used(5)), by(used(5)), by(used(9, genuine=False)), by(used(6)), by(used(5))
+    assert await declines(*uses) == [None, again, wrong, None, again]
+    assert await counter() == 6
+    assert await declines(by(used(6)), by(used(7, agrees=False))) == [again, wrong]
+    assert await declines(by(used(7, agrees=False)), by(used(7))) == [wrong, again]
+    assert await declines(by(used(8), 99_999)) == [Decline.INSUFFICIENT_FUNDS]
+    assert await counter() == 8
+    inquiry = Inquire(
+        pan_digest=VAULT.pan_digest(VAULT.open_pan(purse.card.pan_sealed, card_id=purse.card.id)),
+        proof=Proof(chip=used(9)),
+    )
+    asked = await move_whole(db, [inquiry, inquiry, by(used(9)), by(used(10))])
+    assert [each.decline for each in asked if isinstance(each, Moved)] == [None, again, again, None]
+    assert await counter() == 10
+    lost = "UPDATE cards.card SET status = 'lost' WHERE id = $1"
+    await db.read(lambda tx: tx.run(lost, purse.card.id))
+    assert await declines(by(used(11))) == [Decline.CARD_LOST]
+    assert await counter() == 11
 
 
 # Clearing.
