@@ -14,7 +14,7 @@ LENGTH_MIN: Final = 8
 LEAKS: Final[list[str]] = []
 """Where somebody has said in a log what nobody may."""
 
-_TOKEN: Final = re.compile(r'_token": "([^"]{16,})"')
+_TOKEN: Final = re.compile(r'_(?:token|key)": "([^"]{16,})"')
 _MADE_HERE: Final = re.compile(r"(?<![0-9a-f-])9116[0-9]{12}(?![0-9a-f-])")
 _secrets: Final[dict[str, str]] = {}
 
@@ -34,9 +34,9 @@ def said(text: str) -> list[str]:
 
 
 def look_through(folder: Path) -> None:
-    """Search what processes have logged under a folder, for their ready-files' tokens too."""
+    """Search what processes have logged under a folder, for what their ready-files tell too."""
     for path in folder.rglob("*.json"):
-        never_say("a token", *_TOKEN.findall(path.read_text(errors="replace")))
+        never_say("a token or key", *_TOKEN.findall(path.read_text(errors="replace")))
     for path in folder.rglob("*.err"):
         LEAKS.extend(f"{path}: {kind}" for kind in said(path.read_text(errors="replace")))
 

@@ -31,6 +31,7 @@ MEMBERS = {
     *("http_url", "https_url", "tls_cert_file", "database_url"),
     *("bakong_token", "participant_token", "cms_token", "other_cms_token"),
     *("webhook_signing_secret", "zone_pin_key", "pid", "network_host", "network_port"),
+    "card_cryptogram_key",
 }
 START_S = 15.0
 RESTART_S = 2.0
@@ -49,6 +50,7 @@ async def test_it_starts_fast_and_again_faster_with_the_same_tokens(home: Home) 
         "bakong_token",
         "participant_token",
         "zone_pin_key",
+        "card_cryptogram_key",
         "tls_cert_file",
         "database_url",
     ):
