@@ -110,6 +110,7 @@ def test_secret_settings_are_never_shown() -> None:
         "BAYON_CARD_VERIFICATION_KEY": SEAL_KEY[:32],
         "BAYON_CARD_CRYPTOGRAM_KEY": SEAL_KEY[:32],
         "BAYON_ZONE_PIN_KEY": SEAL_KEY,
+        "BAYON_KEY_BLOCK_KEY": SEAL_KEY,
         "BAYON_SMTP_URL": f"smtp://u:{JWT_KEY}@h",
     }
     settings = Settings.from_env(env)
@@ -146,6 +147,11 @@ BAD_VALUES = [
     ("ZONE_PIN_KEY", "a" * 40),
     ("ZONE_PIN_KEY", "a" * 80),
     ("ZONE_PIN_KEY", "g" * 32),
+    ("ZONE_PIN_KEY", "D0112P0TB00E0000"),
+    ("ZONE_PIN_KEY", f"D0112P0TB00E0000{'A' * 95}\n"),
+    ("KEY_BLOCK_KEY", "a" * 40),
+    ("KEY_BLOCK_KEY", "g" * 32),
+    ("KEY_BLOCK_KEY", f"D0112P0TB00E0000{'A' * 96}"),
     ("DATABASE_URL", "mysql://h/d"),
     ("BAKONG_HOST", "http://x/"),
     ("BAKONG_JWT_KEY", "short"),
@@ -173,6 +179,11 @@ GOOD_VALUES = [
     ("ZONE_PIN_KEY", "aB" * 16),
     ("ZONE_PIN_KEY", "aB" * 24),
     ("ZONE_PIN_KEY", "aB" * 32),
+    ("ZONE_PIN_KEY", f"D0112P0TB00E0000{'A' * 96}"),
+    ("ZONE_PIN_KEY", f"B0104P0TB00E0100KS08 x y{'A' * 80}"),
+    ("KEY_BLOCK_KEY", "aB" * 16),
+    ("KEY_BLOCK_KEY", "aB" * 24),
+    ("KEY_BLOCK_KEY", "aB" * 32),
     ("DATABASE_URL", "postgresql://bayon@/bayon?host=/run/postgresql&port=5432"),
     ("BAKONG_HOST", "api.bakong.example"),
 ]

@@ -6,8 +6,9 @@ from typing import Final
 
 import pytest
 
+from bayon.cards import KeyBlockKey, ZonePinKey
 from bayon.config import BadSettings, Settings
-from bayon.keys import refuse_weak_keys, vault_keys
+from bayon.keys import check_values, refuse_weak_keys, vault_keys
 from bayon.log import Secret
 
 SETTINGS: Final = Settings(
@@ -19,6 +20,7 @@ SETTINGS: Final = Settings(
     card_verification_key=Secret(secrets.token_hex(16)),
     card_cryptogram_key=Secret(secrets.token_hex(16)),
     zone_pin_key=Secret(secrets.token_hex(24)),
+    key_block_key=Secret(secrets.token_hex(32)),
 )
 PARTS: Final = tuple(secrets.token_hex(7) + "fe" for _ in range(3))
 ODD: Final = PARTS[0][:-2] + "ff"  # the first part but for its parity
@@ -57,6 +59,8 @@ def test_the_vaults_keys_that_are_missing_are_all_named() -> None:
         ("zone_pin_key", PARTS[0] + ODD + PARTS[1], "has two equal halves"),
         ("zone_pin_key", PARTS[1] + PARTS[0] + ODD, "has two equal halves"),
         ("zone_pin_key", "11" * 32, "is no secret"),
+        ("key_block_key", "11" * 32, "is no secret"),
+        ("key_block_key", PARTS[0] + PARTS[0], "has two equal halves"),
     ],
 )
 def test_a_weak_key_is_refused_by_the_name_of_its_setting(name: str, key: str, says: str) -> None:
@@ -76,7 +80,8 @@ def test_a_zone_pin_key_may_be_two_des_keys_in_three_parts_or_one_of_aes(key: st
         ("pin_verification_key", "card_verification_key"),
         ("card_verification_key", "card_cryptogram_key"),
         ("pin_verification_key", "zone_pin_key"),
-        ("vault_lookup_key", "zone_pin_key"),
+        ("vault_lookup_key", "key_block_key"),
+        ("zone_pin_key", "key_block_key"),
     ],
 )
 def test_no_two_purposes_share_a_key(first: str, second: str) -> None:
@@ -93,3 +98,50 @@ def test_a_links_own_key_is_judged_as_the_default_is() -> None:
     shared = Secret(secrets.token_hex(16))
     with pytest.raises(BadSettings, match=r"^The zone PIN key of link pos repeats another key"):
         refuse_weak_keys(SETTINGS, of_links={"atm": shared, "pos": shared})
+
+
+UNDER: Final = secrets.token_bytes(32)
+
+
+def block(key: str, *, under: bytes = UNDER) -> Secret:
+    """Protect a key of DES."""
+    return Secret(KeyBlockKey(under).wrap(bytes.fromhex(key), "T"))
+
+
+def test_of_a_key_block_what_is_in_it_is_judged() -> None:
+    good = replace(SETTINGS, key_block_key=Secret(UNDER.hex()), zone_pin_key=block(PARTS[0] * 2))
+    with pytest.raises(BadSettings, match=r"^BAYON_ZONE_PIN_KEY has two equal halves"):
+        refuse_weak_keys(good)
+    good = replace(good, zone_pin_key=block(secrets.token_hex(16)))
+    key = secrets.token_hex(16)
+    refuse_weak_keys(good, of_links={"atm": block(key)})
+    with pytest.raises(BadSettings, match=r"^The zone PIN key of link pos repeats another key"):
+        refuse_weak_keys(good, of_links={"atm": block(key), "pos": Secret(key)})
+    with pytest.raises(BadSettings, match=r"^The zone PIN key of link atm is no secret"):
+        refuse_weak_keys(good, of_links={"atm": block("0123456789ABCDEFFEDCBA9876543210")})
+
+
+def test_a_key_that_cannot_be_read_is_told_by_the_name_of_its_setting_or_link() -> None:
+    good = replace(SETTINGS, key_block_key=Secret(UNDER.hex()))
+    strange = block(secrets.token_hex(16), under=secrets.token_bytes(16))
+    with pytest.raises(BadSettings, match=r"^BAYON_ZONE_PIN_KEY cannot be read. The key block was"):
+        refuse_weak_keys(replace(good, zone_pin_key=strange))
+    with pytest.raises(BadSettings, match=r"^BAYON_ZONE_PIN_KEY cannot be read. To read a key bl"):
+        refuse_weak_keys(replace(SETTINGS, key_block_key=None, zone_pin_key=strange))
+    for key in (strange, Secret("zz" * 16), Secret("5A" * 8)):
+        with pytest.raises(
+            BadSettings, match=r"^The zone PIN key of link atm cannot be read"
+        ) as no:
+            refuse_weak_keys(good, of_links={"atm": key})
+        assert key.reveal() not in no.value.message
+
+
+def test_the_check_value_of_a_key_in_a_block_is_its_own() -> None:
+    key = secrets.token_hex(16)
+    settings = Settings(key_block_key=Secret(UNDER.hex()), zone_pin_key=block(key))
+    assert check_values(settings) == {
+        "BAYON_ZONE_PIN_KEY": ZonePinKey(bytes.fromhex(key)).check_value(),
+        "BAYON_KEY_BLOCK_KEY (AES)": KeyBlockKey(UNDER).check_values()["AES"],
+    }
+    both = check_values(replace(settings, key_block_key=Secret(key), zone_pin_key=None))
+    assert [*both] == ["BAYON_KEY_BLOCK_KEY (AES)", "BAYON_KEY_BLOCK_KEY (DES)"]

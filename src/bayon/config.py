@@ -111,6 +111,14 @@ class Settings:
     zone_pin_key: Secret | None = _setting(
         None,
         "enciphers PINs on links of the card network that have no key of their own",
+        like=(
+            r"([0-9a-fA-F]{16}){2,4}|[A-D][0-9]{4}[ -~]{75,}",
+            "32, 48 or 64 hex digits, or a TR-31 key block",
+        ),
+    )
+    key_block_key: Secret | None = _setting(
+        None,
+        "protects zone PIN keys that are given as key blocks",
         like=(r"([0-9a-fA-F]{16}){2,4}", "32, 48 or 64 hex digits"),
     )
     bakong_jwt_key: Secret | None = _setting(None, "signs the Open API's tokens", secret=True)

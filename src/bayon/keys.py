@@ -6,7 +6,7 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from bayon.cards import Vault, VaultKeys, ZonePinKey
+from bayon.cards import KeyBlockKey, Vault, VaultKeys, ZonePinKey, read_key
 from bayon.config import PREFIX, BadSettings, Settings, require
 from bayon.errors import Invalid
 from bayon.log import Secret
@@ -22,6 +22,7 @@ OF_DES: Final = (
     "card_verification_key",
     "card_cryptogram_key",
     "zone_pin_key",
+    "key_block_key",
 )
 NAMES: Final = ("seal_keys", "bakong_jwt_key", "vault_keys", "vault_lookup_key", *OF_DES)
 DES_KEY_SIZE: Final = 8
@@ -53,19 +54,24 @@ def check_values(settings: Settings) -> dict[str, str]:
     if all(getattr(settings, field.name) for field in fields(VaultKeys)):
         values |= Vault(vault_keys(settings)).check_values()
     if settings.zone_pin_key is not None:
-        values["zone_pin_key"] = ZonePinKey.from_hex(settings.zone_pin_key).check_value()
+        key = ZonePinKey.read(settings.zone_pin_key, settings.key_block_key)
+        values["zone_pin_key"] = key.check_value()
+    if settings.key_block_key is not None:
+        protects = KeyBlockKey.from_hex(settings.key_block_key).check_values()
+        values |= {f"key_block_key ({kind})": value for kind, value in protects.items()}
     return {_shown(name): value for name, value in values.items()}
 
 
 def refuse_weak_keys(settings: Settings, *, of_links: Mapping[str, Secret] | None = None) -> None:
     """Refuse keys that are half a key, that one can guess, or that have two purposes.
 
-    Judges all that are set, and the zone PIN keys of links by the links' names: those are hex.
+    Judges all that are set, and the zone PIN keys of links by the links' names; of a key block
+    what is in it.
     Errors: `BadSettings`, which names the setting or link, and tells nothing of the key.
     """
     for name in VERSIONED:
         _refuse_bad_versions(name, settings)
-    keys = [*_each(settings), *_each_of(of_links or {})]
+    keys = [*_each(settings), *_each_of(of_links or {}, settings.key_block_key)]
     for key in keys:
         if key.of_des and _is_single_des(bytes.fromhex(key.text)):
             raise BadSettings(f"{key.name} has two equal halves, so it is half a key.")
@@ -90,14 +96,25 @@ def _each(settings: Settings) -> Iterator[_Key]:
         secret: Secret | None = getattr(settings, name)
         if secret is None:
             continue
+        if name == "zone_pin_key":
+            secret = _bare(_shown(name), secret, settings.key_block_key)
         text = secret.reveal().lower()
         texts = _VERSION.sub("", text).split(",") if name in VERSIONED else [text]
         yield from (_Key(_shown(name), text, of_des=name in OF_DES) for text in texts)
 
 
-def _each_of(links: Mapping[str, Secret]) -> Iterator[_Key]:
+def _each_of(links: Mapping[str, Secret], under: Secret | None) -> Iterator[_Key]:
     for link, key in links.items():
-        yield _Key(f"The zone PIN key of link {link}", key.reveal().lower(), of_des=True)
+        name = f"The zone PIN key of link {link}"
+        yield _Key(name, _bare(name, key, under).reveal().lower(), of_des=True)
+
+
+def _bare(name: str, key: Secret, under: Secret | None) -> Secret:
+    """Take a key out of its block, if it is in one: hex digits."""
+    try:
+        return read_key(key, under).key
+    except Invalid as error:
+        raise BadSettings(f"{name} cannot be read. {error.message}") from None
 
 
 def _shown(name: str) -> str:

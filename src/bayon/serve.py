@@ -180,7 +180,9 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
             work = [bayon.rail.watch_others()] if listeners else []
             work += _workers(bayon) if "worker" in parts else []
             if links:
-                served = host_links(links, bayon.desk.vault, settings.zone_pin_key)
+                served = host_links(
+                    links, bayon.desk.vault, settings.zone_pin_key, settings.key_block_key
+                )
                 work.append(Host(bayon.desk, served).serve(ports))
             servers = [make_server(bayon, settings, listener) for listener in listeners]
             port = listeners[0].getsockname()[1] if listeners else None
@@ -204,7 +206,10 @@ def links_of(settings: Settings) -> list[LinkSettings]:
 
 
 def host_links(
-    links: Sequence[LinkSettings], vault: Vault, zone_pin_key: Secret | None
+    links: Sequence[LinkSettings],
+    vault: Vault,
+    zone_pin_key: Secret | None,
+    key_block_key: Secret | None = None,
 ) -> list[Link]:
     """Make links ready to serve: profiles loaded, keys read. Errors: `BadProfile`, `Invalid`."""
     made: list[Link] = []
@@ -214,7 +219,7 @@ def host_links(
             link=link.name,
             profile=load_profile(link.profile),
             vault=vault,
-            zone_pin_key=None if key is None else ZonePinKey.from_hex(key),
+            zone_pin_key=None if key is None else ZonePinKey.read(key, key_block_key),
         )
         made.append(
             Link(

@@ -17,6 +17,7 @@ from psec import cvv as psec_cvv
 from psec import des as psec_des
 from psec import pin as psec_pin
 from psec import pinblock as psec
+from psec import tr31
 from pyemv.cvn import VisaCVN10, VisaCVN18
 
 LONG: Final = os.environ.get("BAYON_TEST_EXAMPLES") == "long"
@@ -118,3 +119,20 @@ def pyemv_answer(
             return card.generate_arpc(tags["9F26"], code.encode()) + code.encode()
         other = VisaCVN18(key, key, key, pan, psn)
         return other.generate_arpc(tags["9F26"], tags["9F36"], update) + update
+
+
+def psec_wrap(under: bytes, header: str, key: bytes, optional: Mapping[str, str]) -> str:
+    """Have psec make a key block: version, usage, algorithm, mode, number and exportability."""
+    with as_they_are():
+        named = tr31.Header(header[0], header[1:3], header[3], header[4], header[5:7], header[7])
+        for name, data in optional.items():
+            named.blocks[name] = data
+        return tr31.wrap(under, named, key)
+
+
+def psec_unwrap(under: bytes, block: str) -> tuple[str, bytes]:
+    """Have psec take a key out of a block: its header in the words of `psec_wrap`, and the key."""
+    with as_they_are():
+        header, key = tr31.unwrap(under, block)
+        said = (header.version_id, header.key_usage, header.algorithm, header.mode_of_use)
+        return "".join((*said, header.version_num, header.exportability)), key

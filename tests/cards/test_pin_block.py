@@ -242,7 +242,7 @@ def test_a_key_does_not_show_itself() -> None:
 
 
 def _key(text: str) -> ZonePinKey:
-    return ZonePinKey.from_hex(Secret(text))
+    return ZonePinKey.read(Secret(text))
 
 
 def _block(pin: str, pan: str, key: bytes, form: PinFormat) -> str:

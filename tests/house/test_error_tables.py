@@ -48,6 +48,7 @@ NOT_AT_ALL: Final = {
     "TokenNotFound": CLI,
     "BadFrame": NETWORK,
     "BadMessage": NETWORK,
+    "BadKeyBlock": START,
     "BadProfile": START,
     "BadLinks": START,
     "BadOriginal": CLI,

@@ -33,13 +33,13 @@ ROOMS: Final = {
     ),
     "postgres": "account place process server",
     "cards": (
-        "accounts advise authorize billing cardholders change check chip chip_card cipher clearing "
-        "clearing_csv clearing_import clearing_ipm clearing_store consult control controls "
-        "controls_store countries cvv decider_store desk document find hsm issue issuers "
-        "lifecycle loaded merchants model move open_item_store open_items original pin pin_block "
-        "presentment rate_file rate_store rate_table rates redeem "
-        "review review_store rotate store tell texts till topup trace_store transaction_store "
-        "vault vault_store"
+        "accounts advise authorize billing cardholders change check chip chip_card cipher "
+        "clearing clearing_csv clearing_import clearing_ipm clearing_store consult control "
+        "controls controls_store countries cvv decider_store desk document find hsm issue "
+        "issuers key_block lifecycle loaded merchants model move open_item_store open_items "
+        "original pin pin_block presentment rate_file rate_store rate_table rates redeem review "
+        "review_store rotate store tell texts till topup trace_store transaction_store vault "
+        "vault_store"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "
@@ -47,7 +47,7 @@ ROOMS: Final = {
     ),
     "cli": (
         "access acquirer check clearing codes connect dumps issuers migrate participants rates "
-        "receive rotate run serving settings slip terminal webhooks"
+        "receive rotate run serving settings slip terminal webhooks wrap"
     ),
     "web": "access envelope fields limits openapi operation paths store",
     "bakong": "api callbacks participants register samples tokens wire",
@@ -73,9 +73,9 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 """)
 
 PURE: Final = words("""
-    errors money iso4217 ids clock keyset config log seal chip chip_card cipher cvv hsm pin pin_block vault
-    clearing_csv clearing_ipm countries presentment billing advise original messages asked proof
-    texts merchants rate_file schedule sign model book document order
+    errors money iso4217 ids clock keyset config log seal chip chip_card cipher cvv hsm key_block
+    pin pin_block vault clearing_csv clearing_ipm countries presentment billing advise original
+    messages asked proof texts merchants rate_file schedule sign model book document order
     wire jsonapi iso8583 attributes query shapes samples tokens envelope fields limits paths
     openapi khqr tlv picture
 """)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Generator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from bench.null_host import answered
 
-from bayon.cards import ZonePinKey
+from bayon.cards import KeyBlockKey, ZonePinKey
 from bayon.cards.chip import ChipKey, parse_chip_data
 from bayon.cli import main
 from bayon.log import Secret
@@ -176,15 +177,18 @@ def test_repeats_are_the_same_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert "repeat 2        00 approved\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("source", ["environment", "input", "ready-file"])
+@pytest.mark.parametrize("source", ["environment", "key block", "input", "ready-file"])
 def test_a_pin_is_sent_as_a_block_and_said_nowhere(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words: tuple[str, ...] = ("--pin", "--amount=20")
     with host(answered) as (port, seen):
-        if source == "environment":
+        if source in {"environment", "key block"}:
+            under = secrets.token_bytes(32)
+            wrapped = KeyBlockKey(under).wrap(bytes.fromhex(KEY), "T")
             monkeypatch.setenv("ACQUIRER_PIN", PIN)
-            monkeypatch.setenv("BAYON_ZONE_PIN_KEY", KEY)
+            monkeypatch.setenv("BAYON_KEY_BLOCK_KEY", under.hex())
+            monkeypatch.setenv("BAYON_ZONE_PIN_KEY", wrapped if source == "key block" else KEY)
         else:
             monkeypatch.setattr("sys.stdin", io.StringIO(f"{PAN[:4]} {PAN[4:]}\n{PIN}\n"))
             words = (*words, "--pan=-")

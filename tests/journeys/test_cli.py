@@ -100,6 +100,7 @@ async def test_config_shows_every_setting_but_no_secret(home: Home) -> None:
         "BAYON_CARD_VERIFICATION_KEY": seal_key[:32],
         "BAYON_CARD_CRYPTOGRAM_KEY": seal_key[:32],
         "BAYON_ZONE_PIN_KEY": seal_key,
+        "BAYON_KEY_BLOCK_KEY": pin_key,
         "BAYON_SMTP_URL": f"smtp://me:{secret}@mail",
     }
     done = await home.bayon("config", stdin=b"", BAYON_HTTP_PORT="81", **secrets)
@@ -112,6 +113,7 @@ async def test_config_shows_every_setting_but_no_secret(home: Home) -> None:
     assert [name.split("BAYON_")[1] for name in told] == [
         *("VAULT_KEYS 1", "VAULT_LOOKUP_KEY", "PIN_VERIFICATION_KEY"),
         *("CARD_VERIFICATION_KEY", "CARD_CRYPTOGRAM_KEY", "ZONE_PIN_KEY"),
+        *("KEY_BLOCK_KEY (AES)", "KEY_BLOCK_KEY (DES)"),
     ]
     assert told["# check value of BAYON_PIN_VERIFICATION_KEY"] == "08D7B4"
     assert {shown[name] for name in secrets} == {"***"}

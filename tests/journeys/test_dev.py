@@ -45,7 +45,7 @@ async def test_it_starts_fast_and_again_faster_with_the_same_tokens(home: Home) 
     assert stat.S_IMODE(home.ready_file.stat().st_mode) == 0o600
     assert (await first.running.stop()).code == 0
     second = await home.dev(program=BAYON)
-    assert ZonePinKey.from_hex(Secret(first.ready["zone_pin_key"]))
+    assert ZonePinKey.read(Secret(first.ready["zone_pin_key"]))
     for name in (
         "bakong_token",
         "participant_token",

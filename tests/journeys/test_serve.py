@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from bayon.cards import KeyBlockKey
 from bayon.db import Database
 from bayon.payments import Rail, find_accounts, khqr
 from bayon.seal import Sealer
@@ -44,6 +45,7 @@ PRINTED = (
     "404142434445464748494A4B4C4D4E4F",
     "C1D0F8FB4958670DBA40AB1F3752EF0D",
 )
+UNDER = secrets.token_bytes(32)
 HALF = secrets.token_hex(7) + "fe"
 
 
@@ -98,6 +100,13 @@ async def test_it_names_every_setting_it_misses(home: Home) -> None:
         ("CARD_CRYPTOGRAM_KEY", secrets.token_hex(15), "must be 32 hex digits"),
         ("CARD_CRYPTOGRAM_KEY", HALF + HALF, "BAYON_CARD_CRYPTOGRAM_KEY has two equal halves"),
         ("ZONE_PIN_KEY", secrets.token_hex(20), "must be 32, 48 or 64 hex digits"),
+        (
+            "ZONE_PIN_KEY",
+            KeyBlockKey(UNDER).wrap(secrets.token_bytes(16), "T"),
+            "BAYON_ZONE_PIN_KEY cannot be read. To read a key block, BAYON_KEY_BLOCK_KEY must be",
+        ),
+        ("KEY_BLOCK_KEY", secrets.token_hex(20), "must be 32, 48 or 64 hex digits"),
+        ("KEY_BLOCK_KEY", "5A" * 32, "BAYON_KEY_BLOCK_KEY is no secret"),
         ("PUBLIC_URL", "pay.example", "BAYON_PUBLIC_URL must be a URL"),
         ("DATABASE_URL", "pay.example", "BAYON_DATABASE_URL must be a URL"),
         ("DATABASE_URL", "postgresql://bayon:hush@127.0.0.1:1/bayon", "The database is away."),
@@ -162,8 +171,13 @@ async def test_a_link_that_dials_is_ready_before_anybody_is_there(
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     file = home.folder / "links.toml"
-    file.write_text(f'[links.switch]\nconnect = "127.0.0.1:{port}"\n')
-    env = _on(url) | {"BAYON_NETWORK_LINKS": str(file)}
+    key = 'zone_pin_key_variable = "SWITCH_KEY"'
+    file.write_text(f'[links.switch]\nconnect = "127.0.0.1:{port}"\n{key}\n')
+    env = _on(url) | {
+        "BAYON_NETWORK_LINKS": str(file),
+        "BAYON_KEY_BLOCK_KEY": UNDER.hex(),
+        "SWITCH_KEY": KeyBlockKey(UNDER).wrap(secrets.token_bytes(16), "T"),
+    }
     running = home.start("bayon", "serve", "--only", "network", stdin=b"", **env)
     await running.said(r'"event": "(ready)"')
     heard: asyncio.Queue[bytes] = asyncio.Queue()

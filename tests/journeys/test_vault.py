@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 
-from bayon.cards import ImportCard, import_card
+from bayon.cards import ImportCard, ZonePinKey, import_card, read_key
 from bayon.db import Database, Tx
 from bayon.log import Secret
 from cards_factories import BIN, PIN, VAULT, VAULT_KEYS, make_purse, now_of
@@ -65,6 +65,33 @@ async def test_a_wrong_or_missing_key_is_refused_and_nothing_is_written(
         "Your own database's keys are yours: write the next one beside the last.",
     )
     assert await query(database, UNDER, 1) == 3
+
+
+async def test_a_zone_pin_key_is_made_a_key_block(home: Home) -> None:
+    under, key = secrets.token_hex(32), secrets.token_hex(16)
+    env = {"BAYON_KEY_BLOCK_KEY": under, "SWITCH_KEY": key}
+    for words, stdin in (("SWITCH_KEY",), b""), (("-", "--aes"), f"{key}\n".encode()):
+        done = await home.bayon("vault", "wrap", *words, stdin=stdin, **env)
+        block, told = done.out.splitlines()
+        made = ZonePinKey.read(Secret(block), Secret(under))
+        assert (done.code, told) == (0, f"check value: {made.check_value()}")
+        assert read_key(Secret(block), Secret(under)) == (Secret(key), "A" if stdin else "T")
+
+
+async def test_no_key_block_is_made_of_what_is_no_key_nor_is_it_said(home: Home) -> None:
+    under, key = secrets.token_hex(32), secrets.token_hex(16)
+    env = {"BAYON_KEY_BLOCK_KEY": under, "SHORT": key[:20], "SWITCH_KEY": key}
+    for words, says in (
+        (["SHORT"], "A zone PIN key is 32, 48 or 64 hex digits."),
+        ([key], "There is no key: name the variable that has it, or - for standard input."),
+        (["-"], "There is no key: name the variable that has it, or - for standard input."),
+        (["SWITCH_KEY", "--version=B"], "A key block of version B wants a protection key of 3DES"),
+    ):
+        done = await home.bayon("vault", "wrap", *words, stdin=b"", **env)
+        assert (done.code, says in done.err, done.out) == (1, True, ""), done.err
+        assert key[:20] not in done.err
+    done = await home.bayon("vault", "wrap", "SWITCH_KEY", stdin=b"", SWITCH_KEY=key)
+    assert "BAYON_KEY_BLOCK_KEY must be set" in done.err
 
 
 async def test_a_sandbox_gets_a_new_key_and_its_card_can_still_be_used(home: Home) -> None:

@@ -51,6 +51,7 @@ from bayon.cards.issuers import (
     issuers,
     update_issuer,
 )
+from bayon.cards.key_block import BadKeyBlock, KeyBlockKey, read_key, wrap_key
 from bayon.cards.lifecycle import CreateToken, update_card
 from bayon.cards.loaded import Move
 from bayon.cards.merchants import categories, category_of, mcc_of
@@ -123,6 +124,7 @@ __all__ = [
     "Advise",
     "Authorize",
     "BadAttributes",
+    "BadKeyBlock",
     "BadPan",
     "BadPin",
     "Card",
@@ -157,6 +159,7 @@ __all__ = [
     "Issuer",
     "IssuerExists",
     "IssuerNotFound",
+    "KeyBlockKey",
     "ManagementToken",
     "Merchant",
     "Move",
@@ -230,6 +233,7 @@ __all__ = [
     "read_clearing_csv",
     "read_conversion_rate",
     "read_ipm",
+    "read_key",
     "read_rate",
     "read_rates",
     "ready_records",
@@ -247,5 +251,6 @@ __all__ = [
     "update_issuer",
     "waiting_for_review",
     "was_imported",
+    "wrap_key",
     "write_conversion_rate",
 ]

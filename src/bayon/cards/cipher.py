@@ -21,7 +21,8 @@ class BlockCipher:
     """A key and its cipher. Enciphers and deciphers whole blocks; never tells the key."""
 
     def __init__(self, algorithm: TripleDES | AES) -> None:
-        # Chaining, where the schemes want some, is done by who calls.
+        # Chaining, where the schemes want some, is done anew for each text.
+        self._algorithm = algorithm
         cipher = Cipher(algorithm, modes.ECB())  # noqa: S305 - single blocks, as the schemes say
         self.block_size: int = algorithm.block_size // 8
         self._encryptor = cipher.encryptor()
@@ -50,6 +51,20 @@ class BlockCipher:
         """Decipher whole blocks."""
         assert len(blocks) % self.block_size == 0
         return self._decryptor.update(blocks)
+
+    def encipher_chained(self, blocks: bytes, start: bytes) -> bytes:
+        """Encipher whole blocks one upon the other, the first upon `start`: CBC."""
+        return Cipher(self._algorithm, modes.CBC(start)).encryptor().update(blocks)
+
+    def decipher_chained(self, blocks: bytes, start: bytes) -> bytes:
+        """Decipher what was so enciphered."""
+        return Cipher(self._algorithm, modes.CBC(start)).decryptor().update(blocks)
+
+    def mac(self, data: bytes) -> bytes:
+        """Sign any data by CMAC: one block. Source: NIST SP 800-38B."""
+        mac = CMAC(self._algorithm)
+        mac.update(data)
+        return mac.finalize()
 
     def check_value(self) -> str:
         """Calculate a DES key's check value, by which two sides compare keys: six hex digits.

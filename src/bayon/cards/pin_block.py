@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final
 
 from bayon.cards.cipher import AES_BLOCK_SIZE, DES_BLOCK_SIZE, BlockCipher, aes_check_value
+from bayon.cards.key_block import Algorithm, read_key
 from bayon.errors import Invalid
 from bayon.log import Secret
 
@@ -20,7 +21,6 @@ DES_KEY_SIZE_MAX: Final = 24
 PAN_DIGITS: Final = 12
 """Of a card number, what goes into formats 0 and 3: the last digits but for its check digit."""
 
-_KEY: Final = re.compile(r"(?:[0-9a-fA-F]{16}){2,4}")
 _PAN: Final = re.compile(r"[0-9]{8,19}")
 _PIN: Final = re.compile(r"[0-9]{4}")
 _CLEAR: Final = re.compile(r"04([0-9]{4})f{10}|34([0-9]{4})[a-f]{10}|44([0-9]{4})a{10}[0-9a-f]{16}")
@@ -38,26 +38,27 @@ class PinFormat(Enum):
 class ZonePinKey:
     """A zone PIN key at work: what a link's two ends share. Each link may have one of its own.
 
-    Of 16 or 24 bytes it deciphers blocks of DES and of AES, of 32 bytes those of AES alone; a link
-    uses one of the two.
+    Of 16 or 24 bytes it deciphers blocks of DES and of AES, of 32 bytes those of AES alone, unless
+    it is known to be of one of the two: a link uses one.
     """
 
-    def __init__(self, key: bytes) -> None:
-        self._des: BlockCipher | None = (
-            BlockCipher.des(key) if len(key) <= DES_KEY_SIZE_MAX else None
-        )
-        self._aes: BlockCipher = BlockCipher.aes(key)
+    def __init__(self, key: bytes, algorithm: Algorithm | None = None) -> None:
+        of_des = algorithm == "T" or (algorithm is None and len(key) <= DES_KEY_SIZE_MAX)
+        self._des: BlockCipher | None = BlockCipher.des(key) if of_des else None
+        self._aes: BlockCipher | None = None if algorithm == "T" else BlockCipher.aes(key)
         self._check_value: str = self._des.check_value() if self._des else aes_check_value(key)
 
     @classmethod
-    def from_hex(cls, text: Secret) -> "ZonePinKey":
-        """Read a key as settings write it: 32, 48 or 64 hex digits. Errors: `Invalid`."""
-        if not _KEY.fullmatch(text.reveal()):
-            raise Invalid("A zone PIN key is 32, 48 or 64 hex digits.")
-        return cls(bytes.fromhex(text.reveal()))
+    def read(cls, text: Secret, under: Secret | None = None) -> "ZonePinKey":
+        """Read a key as settings write it: 32, 48 or 64 hex digits, or a key block.
+
+        `under`: the key that protects blocks. Errors: `Invalid`, `BadKeyBlock`.
+        """
+        bare = read_key(text, under)
+        return cls(bytes.fromhex(bare.key.reveal()), bare.algorithm)
 
     def check_value(self) -> str:
-        """Tell the key's check value: as a DES key's up to 24 bytes, else as an AES key's."""
+        """Tell the key's check value: as a DES key's if it may be one, else as an AES key's."""
         return self._check_value
 
     def encipher(self, pin: str, pan: str, form: PinFormat | None = None) -> bytes:
@@ -70,10 +71,12 @@ class ZonePinKey:
         if not (_PIN.fullmatch(pin) and _PAN.fullmatch(pan)):
             raise Invalid("A PIN block wants a PIN of four digits, and a card number.")
         if form is PinFormat.ISO_4:
+            if self._aes is None:
+                raise Invalid("A zone PIN key of DES is for blocks of formats 0 and 3 alone.")
             field = bytes.fromhex(f"44{pin}{'a' * 10}{secrets.token_hex(8)}")
             return self._aes.encipher(_xor(self._aes.encipher(field), _pan_field_aes(pan)))
         if self._des is None:
-            raise Invalid("A zone PIN key of 64 hex digits is for blocks of format 4 alone.")
+            raise Invalid("A zone PIN key of AES is for blocks of format 4 alone.")
         filler = "f" * 10
         if form is PinFormat.ISO_3:
             filler = "".join(secrets.choice("abcdef") for _ in filler)
@@ -91,7 +94,7 @@ class ZonePinKey:
             return None
         if len(block) == DES_BLOCK_SIZE and self._des:
             clear = _xor(self._des.decipher(block), _pan_field_des(pan))
-        elif len(block) == AES_BLOCK_SIZE:
+        elif len(block) == AES_BLOCK_SIZE and self._aes:
             clear = self._aes.decipher(_xor(self._aes.decipher(block), _pan_field_aes(pan)))
         else:
             return None

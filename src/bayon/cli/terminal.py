@@ -264,7 +264,8 @@ def _pin_block(args: Args, pan: Secret) -> Secret:
     key = address(args).zone_pin_key
     if key is None:
         raise Invalid("Under which key? BAYON_ZONE_PIN_KEY or --ready-file says it.")
-    return encipher_pin_block(_pin(), pan, ZonePinKey.from_hex(key))
+    under = _secret(os.environ.get("BAYON_KEY_BLOCK_KEY"))
+    return encipher_pin_block(_pin(), pan, ZonePinKey.read(key, under))
 
 
 def _pin() -> Secret:
