@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, cast
 
@@ -40,6 +41,7 @@ from bayon.fetch import Fetcher
 from bayon.ids import uuid7
 from bayon.ledger import Finding
 from bayon.log import Secret
+from bayon.network import Link
 from bayon.payments import Rail
 from bayon.sandbox import SandboxDoor
 from bayon.seal import Sealer
@@ -81,6 +83,7 @@ class Bayon:
     rail: Rail
     desk: Desk
     courier: Courier
+    metrics: "Metrics"
 
 
 def build(
@@ -150,9 +153,8 @@ def build(
         exception_handlers={HTTPException: _refuse_http, Exception: _refuse_bug},
         template_config=pages.template_config(),
     )
-    return Bayon(
-        asgi=observed(cast("ASGIApp", litestar), metrics), rail=rail, desk=desk, courier=courier
-    )
+    asgi = observed(cast("ASGIApp", litestar), metrics)
+    return Bayon(asgi=asgi, rail=rail, desk=desk, courier=courier, metrics=metrics)
 
 
 async def check(tx: Tx) -> list[Finding]:
@@ -205,6 +207,13 @@ class Metrics:
             "Answers with a 5xx: bugs, and outages of the database",
             registry=self.registry,
         )
+        self._network: Histogram = Histogram(
+            "bayon_network_answer_seconds",
+            "Answers to the card network by link, message and reason, and how long they took",
+            ("link", "mti", "reason"),
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
         for name, sizes in (
             ("payments", rail.paying.sizes),
             ("status", rail.asking.sizes),
@@ -219,6 +228,28 @@ class Metrics:
                     f"bayon_{name}_{what}", f"Batch engine: {what}", registry=self.registry
                 )
                 gauge.set_function(read)
+
+    def answered(self, link: str, mti: str, reason: str, seconds: float) -> None:
+        """Count an answer to the card network."""
+        self._network.labels(link, mti, reason).observe(seconds)
+
+    def watch(self, links: Sequence[Link]) -> None:
+        """Show how links stand: once for each process that serves them."""
+        for what in ("connections", "in_flight", "signed_on"):
+            gauge = Gauge(
+                f"bayon_network_{what}", f"Links: {what}", ("link",), registry=self.registry
+            )
+            for link in links:
+                gauge.labels(link.terms.link).set_function(partial(_standing, link, what))
+
+
+def _standing(link: Link, what: str) -> float:
+    """Tell how a link stands just now."""
+    return {
+        "connections": len(link.connections),
+        "in_flight": link.in_flight,
+        "signed_on": int(link.signed_on),
+    }[what]
 
 
 def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:

@@ -143,7 +143,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 make_server(bayon, settings, http),
                 make_server(bayon, settings, https, key_file),
             ]
-            serving = Host(bayon.desk, links).serve([network])
+            serving = host_of(bayon, links).serve([network])
             work = [bayon.rail.watch_others(), serving, *_workers(bayon), *guards]
             await _run(bayon, servers, work, ready=lambda: _announce(addresses, ready_file))
 
@@ -183,7 +183,7 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
                 served = host_links(
                     links, bayon.desk.vault, settings.zone_pin_key, settings.key_block_key
                 )
-                work.append(Host(bayon.desk, served).serve(ports))
+                work.append(host_of(bayon, served).serve(ports))
             servers = [make_server(bayon, settings, listener) for listener in listeners]
             port = listeners[0].getsockname()[1] if listeners else None
             await _run(bayon, servers, work, ready=lambda: log.info("ready", port=port))
@@ -203,6 +203,12 @@ def links_of(settings: Settings) -> list[LinkSettings]:
             profile=settings.network_profile,
         )
     ]
+
+
+def host_of(bayon: Bayon, links: Sequence[Link]) -> Host:
+    """Make the host of these links, which `/metrics` tells of."""
+    bayon.metrics.watch(links)
+    return Host(bayon.desk, links, observe=bayon.metrics.answered)
 
 
 def host_links(

@@ -17,7 +17,7 @@ from bayon.network import acquirer
 from bayon.network.acquirer import Amount, Original, Place, Plastic, Stamp, original_of
 from bayon.network.client import Caller, wrapped
 from bayon.network.frame import Framer
-from bayon.network.host import Host, Link
+from bayon.network.host import Host, Link, Observe, observe_nothing
 from bayon.network.iso8583 import Message, decode, encode
 from bayon.network.messages import Terms
 from bayon.network.profile import DEFAULT_PROFILE, Profile
@@ -77,6 +77,7 @@ async def hosted(
     answer_s: float = PATIENCE_S,
     read_s: float = PATIENCE_S,
     desk: Desk | None = None,
+    observe: Observe = observe_nothing,
 ) -> AsyncGenerator[Hosted]:
     """Serve these links, or one; what waits at the end is answered before it is over."""
     own = links or (make_link(),)
@@ -86,7 +87,7 @@ async def hosted(
         link.terms.link: listener.getsockname()[1]
         for link, listener in zip(listening, listeners, strict=True)
     }
-    host = Host(desk or make_desk(db), own, answer_s=answer_s, read_s=read_s)
+    host = Host(desk or make_desk(db), own, answer_s=answer_s, read_s=read_s, observe=observe)
     serving = asyncio.create_task(host.serve(listeners))
     await asyncio.sleep(0)
     try:

@@ -9,7 +9,7 @@ notices.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -30,10 +30,10 @@ from bayon.network.messages import (
     SIGN_OFF,
     SIGN_ON,
     Terms,
-    answer,
     is_request,
     is_told,
     read,
+    reason_of,
     refusal,
 )
 
@@ -86,6 +86,14 @@ class Link:
         return any(peer in network for network in self.allow)
 
 
+Observe = Callable[[str, str, str, float], None]
+"""Is told of each answer: its link, the MTI it answers, its reason, and the seconds it took."""
+
+
+def observe_nothing(_link: str, _mti: str, _reason: str, _seconds: float) -> None:
+    """Count nothing: where nobody reads it."""
+
+
 class _Waiting(NamedTuple):
     until: float
     future: asyncio.Future[Reply[Moved]]
@@ -106,11 +114,13 @@ class Host:
         *,
         answer_s: float = ANSWER_S,
         read_s: float = READ_S,
+        observe: Observe = observe_nothing,
     ) -> None:
         self.desk: Desk = desk
         self.links: Sequence[Link] = links
         self.answer_s: float = answer_s
         self.read_s: float = read_s
+        self.observe: Observe = observe
         self._waiting: deque[_Waiting] = deque()
         self._asking: deque[_Waiting] = deque()
         self._diallers: list[Dialler] = [
@@ -320,27 +330,29 @@ class Connection(asyncio.Protocol):
             if not self._is_answered(message):
                 log.warning("network.no_request", link=terms.link, mti=message.mti)
             return
+        begun_at = asyncio.get_running_loop().time()
         if not self._link.signed_on and _needs_sign_on(message):
-            self._say(frame, answer(message, terms, "unavailable"))
+            self._refuse(frame, message, Unavailable(), begun_at)
             return
         try:
             asked = read(message, terms)
         except (BadMessage, BadPan) as error:
-            self._say(frame, refusal(message, terms, error))
+            self._refuse(frame, message, error, begun_at)
             return
         if isinstance(asked, Message):
             self._sign(message)
             self._say(frame, asked)
+            self._observe(message, "answered", begun_at)
             return
         future = self._host.desk.put(asked, of=terms.link)
         self._link.in_flight += 1
         self._host.wait_for(future)
-        future.add_done_callback(partial(self._settled, frame, message))
+        future.add_done_callback(partial(self._settled, frame, message, begun_at))
         if self._link.in_flight >= self._link.in_flight_max:
             self._pause("cap")
 
     def _settled(
-        self, frame: Frame, message: Message, future: asyncio.Future[Reply[Moved]]
+        self, frame: Frame, message: Message, begun_at: float, future: asyncio.Future[Reply[Moved]]
     ) -> None:
         link = self._link
         link.in_flight -= 1
@@ -348,11 +360,23 @@ class Connection(asyncio.Protocol):
             self._resume("cap")
         error = Unavailable() if future.cancelled() else future.exception()
         if error is None:
-            self._send(frame, future.result().answer)
+            reply = future.result()
+            self._send(frame, reply.answer)
+            self._observe(message, _reason_of(reply), begun_at)
         else:
             if not isinstance(error, BayonError):
                 log.error("network.failed", link=link.terms.link, error=type(error).__name__)
-            self._say(frame, refusal(message, link.terms, error))
+            self._refuse(frame, message, error, begun_at)
+
+    def _refuse(
+        self, frame: Frame, message: Message, error: BaseException, begun_at: float
+    ) -> None:
+        self._say(frame, refusal(message, self._link.terms, error))
+        self._observe(message, reason_of(error), begun_at)
+
+    def _observe(self, message: Message, reason: str, begun_at: float) -> None:
+        took_s = asyncio.get_running_loop().time() - begun_at
+        self._host.observe(self._link.terms.link, f"{message.mti[:3]}0", reason, took_s)
 
     def _is_answered(self, message: Message) -> bool:
         """Hand what comes to who asked for it, if we did."""
@@ -368,7 +392,7 @@ class Connection(asyncio.Protocol):
         log.warning("network.malformed", link=self._link.terms.link, field=error.field)
         partly = error.partial
         if partly is not None and is_request(partly.mti):
-            self._say(frame, refusal(partly, self._link.terms, error))
+            self._refuse(frame, partly, error, asyncio.get_running_loop().time())
 
     def _sign(self, message: Message) -> None:
         wanted = message.fields.get(70) if message.mti[1] == MANAGEMENT else None
@@ -416,3 +440,11 @@ class Connection(asyncio.Protocol):
 def _needs_sign_on(message: Message) -> bool:
     """Tell a request, which waits for a yes, from what is told, and from speaking of the link."""
     return message.mti[1] != MANAGEMENT and not is_told(message.mti)
+
+
+def _reason_of(reply: Reply[Moved]) -> str:
+    """Tell what an answer says: `repeated` where it is that of an earlier time."""
+    if reply.outcome is None:
+        return "repeated"
+    decline = reply.outcome.decline
+    return "approved" if decline is None else decline.value

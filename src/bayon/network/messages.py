@@ -130,7 +130,12 @@ def refusal(message: Message, terms: Terms, error: BaseException) -> Message:
     """Answer a request that came to nothing, by the error it came to."""
     if isinstance(error, BadMessage) and error.field is not None:
         return answer(message, terms, "malformed", {44: f"{error.field:03d}"})
-    return answer(message, terms, OF_ERRORS.get(type(error), "failed"))
+    return answer(message, terms, reason_of(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """Tell what an error is called in a profile."""
+    return OF_ERRORS.get(type(error), "failed")
 
 
 def is_request(mti: str) -> bool:
