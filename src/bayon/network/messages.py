@@ -104,13 +104,9 @@ def read(message: Message, terms: Terms) -> Message | Request[Move, Moved]:
     command, reason = reader(asked)
     if command is None:
         return answer(message, terms, reason)
-    chip = command.proof.chip if isinstance(command, Authorize | Inquire) else None
     return Request(
         command=command,
-        render=lambda moved: encode(
-            to_chip(_outcome(asked, moved, reason), asked, chip, approved=moved.decline is None),
-            terms.profile,
-        ),
+        render=lambda moved: encode(_to_chip(command, asked, moved, reason), terms.profile),
         keys=_keys(asked),
         voids=_voids(asked),
     )
@@ -296,6 +292,9 @@ _READERS: Final[Mapping[str, Callable[[Asked], _Read]]] = {
 }
 """By class and function of the MTI."""
 
+_JUDGED: Final = (Authorize, Inquire)
+"""What a card is asked for, so that its chip has signed it."""
+
 _ANSWERED: Final = frozenset("02")
 _REPEATS: Final = frozenset("13579")
 
@@ -391,6 +390,14 @@ def _outcome(asked: Asked, moved: Moved, reason: str) -> Message:
     if _wants_balances(asked, reason):
         more[54] = _balances(asked, moved)
     return answer(message, terms, reason, more)
+
+
+def _to_chip(command: Move, asked: Asked, moved: Moved, reason: str) -> Message:
+    """Write what the batch has come to, and show the issuer to a chip that was judged genuine."""
+    outcome = _outcome(asked, moved, reason)
+    if not isinstance(command, _JUDGED) or command.proof.chip is None:
+        return outcome
+    return to_chip(outcome, asked, command.proof.chip, approved=moved.decline is None)
 
 
 def _approved(moved: Moved) -> str:

@@ -77,9 +77,9 @@ def _expiry(text: str | None) -> tuple[int, int] | None:
     return None if text is None else (2000 + int(text[:2]), int(text[2:]))
 
 
-def to_chip(answer: Message, asked: Asked, chip: ChipProof | None, *, approved: bool) -> Message:
+def to_chip(answer: Message, asked: Asked, chip: ChipProof, *, approved: bool) -> Message:
     """Let the issuer show itself to a genuine chip, whatever it answers."""
-    if chip is None or asked.pan is None or not chip.genuine:
+    if asked.pan is None or not chip.genuine:
         return answer
     shown = asked.terms.vault.answer_chip(
         chip, asked.pan, response_code=answer.fields[39], approved=approved
