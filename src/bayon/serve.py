@@ -35,7 +35,7 @@ from bayon.errors import Unavailable
 from bayon.keys import refuse_weak_keys, vault_keys
 from bayon.listen import Server, bound, make_server, take_all_files
 from bayon.log import Secret
-from bayon.network import Host, Link, LinkSettings, Terms, load_links, load_profile
+from bayon.network import Host, KeyExchange, Link, LinkSettings, Terms, load_links, load_profile
 from bayon.postgres import EmbeddedPostgres
 from bayon.sandbox import Demo, Keys
 
@@ -143,7 +143,7 @@ async def _dev(settings: Settings, ready_file: Path | None) -> None:
                 make_server(bayon, settings, http),
                 make_server(bayon, settings, https, key_file),
             ]
-            serving = host_of(bayon, links).serve([network])
+            serving = host_of(bayon, links, key_exchange(settings, db, links)).serve([network])
             work = [bayon.rail.watch_others(), serving, *_workers(bayon), *guards]
             await _run(bayon, servers, work, ready=lambda: _announce(addresses, ready_file))
 
@@ -183,7 +183,8 @@ async def _serve(settings: Settings, parts: tuple[Part, ...]) -> None:
                 served = host_links(
                     links, bayon.desk.vault, settings.zone_pin_key, settings.key_block_key
                 )
-                work.append(host_of(bayon, served).serve(ports))
+                exchange = key_exchange(settings, db, served)
+                work.append(host_of(bayon, served, exchange).serve(ports))
             servers = [make_server(bayon, settings, listener) for listener in listeners]
             port = listeners[0].getsockname()[1] if listeners else None
             await _run(bayon, servers, work, ready=lambda: log.info("ready", port=port))
@@ -205,10 +206,29 @@ def links_of(settings: Settings) -> list[LinkSettings]:
     ]
 
 
-def host_of(bayon: Bayon, links: Sequence[Link]) -> Host:
+def host_of(bayon: Bayon, links: Sequence[Link], exchange: KeyExchange | None) -> Host:
     """Make the host of these links, which `/metrics` tells of."""
     bayon.metrics.watch(links)
-    return Host(bayon.desk, links, observe=bayon.metrics.answered)
+    return Host(bayon.desk, links, observe=bayon.metrics.answered, keys=exchange)
+
+
+def key_exchange(settings: Settings, db: Database, links: Sequence[Link]) -> KeyExchange | None:
+    """Let networks send zone PIN keys, on links whose profile says how. Errors: `BadSettings`."""
+    configured = {
+        link.terms.link: link.terms.zone_pin_key
+        for link in links
+        if link.terms.profile.key_exchange is not None
+    }
+    if not configured:
+        return None
+    require(settings, "key_block_key")
+    assert settings.key_block_key is not None
+    return KeyExchange(
+        db,
+        under=settings.key_block_key,
+        configured=configured,
+        judge=lambda link, key: refuse_weak_keys(settings, of_links={link: key}),
+    )
 
 
 def host_links(

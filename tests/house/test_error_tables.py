@@ -51,6 +51,8 @@ NOT_AT_ALL: Final = {
     "BadKeyBlock": START,
     "BadProfile": START,
     "BadLinks": START,
+    "KeyRefused": NETWORK,
+    "KeySentBefore": NETWORK,
     "BadOriginal": CLI,
     "ClearingFileNotFound": CLI,
     "OpenItemNotFound": CLI,

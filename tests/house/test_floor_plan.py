@@ -39,7 +39,7 @@ ROOMS: Final = {
         "issuers key_block lifecycle loaded merchants model move open_item_store open_items "
         "original pin pin_block presentment rate_file rate_store rate_table rates redeem review "
         "review_store rotate store tell texts till topup trace_store transaction_store vault "
-        "vault_store"
+        "vault_store zone_key_store zone_keys"
     ),
     "events": (
         "courier deliveries delivery_store endpoint_store endpoints model outbox schedule sign "
@@ -56,8 +56,8 @@ ROOMS: Final = {
         "query reply samples shapes transactions wire"
     ),
     "network": (
-        "acquirer asked client describe dial fields frame glance host iso8583 links load messages "
-        "plan profile proof wire"
+        "acquirer asked client connection describe dial exchange fields frame glance host iso8583 "
+        "links load messages plan profile proof wire"
     ),
     "pages": (
         "forms guard landing manual page pin_form pins receipts refusals returning views words"

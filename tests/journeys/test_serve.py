@@ -13,6 +13,7 @@ import pytest
 
 from bayon.cards import KeyBlockKey
 from bayon.db import Database
+from bayon.network import Caller, Message, load_profile
 from bayon.payments import Rail, find_accounts, khqr
 from bayon.seal import Sealer
 from factories import USD, make_pay, make_qr, make_request
@@ -161,6 +162,34 @@ async def test_the_card_network_answers_alone(home: Home, server: Server) -> Non
     done = await home.bayon("acquirer", "echo", "--port", port)
     assert (done.code, "00 approved" in done.out) == (0, True)
     assert (await running.stop()).code == 0
+    await server.drop(url)
+
+
+async def test_a_network_sends_a_key_and_no_weak_one(home: Home, server: Server) -> None:
+    url = await server.clone()
+    file = home.folder / "switch.toml"
+    file.write_text("[key_exchange]\n")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    env = _on(url) | {"BAYON_NETWORK_PORT": str(port), "BAYON_NETWORK_PROFILE": str(file)}
+    done = await home.bayon("serve", "--only", "network", stdin=b"", **env)
+    assert (done.code, "BAYON_KEY_BLOCK_KEY must be set" in done.err) == (1, True)
+    env["BAYON_KEY_BLOCK_KEY"] = UNDER.hex()
+    running = home.start("bayon", "serve", "--only", "network", stdin=b"", **env)
+    await running.said(r'"event": "(ready)"')
+    caller = await Caller.open("127.0.0.1", port, load_profile(str(file)), timeout_s=60)
+    codes: list[str] = []
+    for stan, key in enumerate((secrets.token_hex(16), PRINTED[0], env["BAYON_ZONE_PIN_KEY"])):
+        block = KeyBlockKey(UNDER).wrap(bytes.fromhex(key), "T")
+        fields = {7: "1120080000", 11: f"{stan:06d}", 70: "161", 125: block}
+        answer = await caller.ask(Message(mti="0800", fields=fields), timeout_s=60)
+        codes.append(answer.fields[39])
+    caller.close()
+    assert codes == ["00", "63", "63"]
+    assert (await running.stop()).code == 0
+    assert await query(url, "SELECT count(*) FROM cards.zone_key") == 1
+    said = running.err_file.read_text()
+    assert [said.count(event) for event in ("network.key_taken", "network.key_refused")] == [1, 2]
     await server.drop(url)
 
 

@@ -16,8 +16,9 @@ from bayon.log import Secret
 from bayon.network import acquirer
 from bayon.network.acquirer import Amount, Original, Place, Plastic, Stamp, original_of
 from bayon.network.client import Caller, wrapped
+from bayon.network.connection import Link
 from bayon.network.frame import Framer
-from bayon.network.host import Host, Link, Observe, observe_nothing
+from bayon.network.host import Host
 from bayon.network.iso8583 import Message, decode, encode
 from bayon.network.messages import Terms
 from bayon.network.profile import DEFAULT_PROFILE, Profile
@@ -77,7 +78,7 @@ async def hosted(
     answer_s: float = PATIENCE_S,
     read_s: float = PATIENCE_S,
     desk: Desk | None = None,
-    observe: Observe = observe_nothing,
+    **others: Any,  # noqa: ANN401 - of the host
 ) -> AsyncGenerator[Hosted]:
     """Serve these links, or one; what waits at the end is answered before it is over."""
     own = links or (make_link(),)
@@ -87,7 +88,7 @@ async def hosted(
         link.terms.link: listener.getsockname()[1]
         for link, listener in zip(listening, listeners, strict=True)
     }
-    host = Host(desk or make_desk(db), own, answer_s=answer_s, read_s=read_s, observe=observe)
+    host = Host(desk or make_desk(db), own, answer_s=answer_s, read_s=read_s, **others)
     serving = asyncio.create_task(host.serve(listeners))
     await asyncio.sleep(0)
     try:
@@ -164,10 +165,16 @@ class Bank:
         return original_of(message, answer)
 
 
-def plastic(card: Card, *, pin: Secret | None = None, expiry: str | None = None) -> Plastic:
+def plastic(
+    card: Card,
+    *,
+    pin: Secret | None = None,
+    expiry: str | None = None,
+    key: ZonePinKey = ZONE_KEY,
+) -> Plastic:
     """Make the card as its number was typed."""
     pan = VAULT.open_pan(card.pan_sealed, card_id=card.id)
-    block = encipher_pin_block(pin, pan, ZONE_KEY) if pin else None
+    block = encipher_pin_block(pin, pan, key) if pin else None
     return Plastic(pan=pan, pin_block=block, expiry=expiry)
 
 

@@ -12,8 +12,9 @@ import structlog
 
 from bayon.db import Database
 from bayon.network import acquirer
+from bayon.network.connection import Link
 from bayon.network.dial import Peer, pause_s
-from bayon.network.host import Host, Link
+from bayon.network.host import Host
 from bayon.network.iso8583 import BadMessage, Message, decode
 from bayon.network.messages import Terms, answer
 from bayon.network.profile import DEFAULT_PROFILE, SHIPPED, Profile, parse

@@ -50,6 +50,9 @@ pad = "left"
 0100 = [3, 4, "2|35|34"]
 0420 = [90]
 
+[key_exchange]
+field = 63
+
 [response_codes]
 card_canceled = "14"
 cvv_wrong = "N7"
@@ -68,6 +71,7 @@ def test_a_shipped_profile_knows_every_field_of_1987(name: str) -> None:
     assert profile.required("0200") == profile.required("0201") != ()
     assert profile.required("0110") == profile.required("0800") == ()
     assert profile.inquiry == ("31",)
+    assert profile.key_exchange is None
     assert profile.response_codes == RESPONSE_CODES
 
 
@@ -90,6 +94,8 @@ def test_ones_own_profile_is_read_from_its_file(tmp_path: Path) -> None:
     assert profile.required("0421") == ((90,),)
     assert profile.required("0200") != ()
     assert profile.inquiry == ("30", "31")
+    assert profile.key_exchange == ("161", 63)
+    assert parse('[key_exchange]\ncode = "101"', name="own").key_exchange == ("101", 125)
     assert profile.response_codes["card_canceled"] == "14"
     assert profile.response_codes["cvv_wrong"] == "N7"
     assert profile.response_codes["approved"] == "00"
@@ -137,6 +143,16 @@ WRONG = {
     '[mandatory]\n0100 = ["2,3"]': "mandatory.0100",
     "[mandatory]\n1100 = [2]": "mandatory.1100",
     "[mandatory]\nx = [2]": "mandatory.x",
+    "key_exchange = true": "key_exchange",
+    "[key_exchange]\ncode = 161": "key_exchange.code",
+    '[key_exchange]\ncode = "301"': "key_exchange.code",
+    '[key_exchange]\ncode = "1611"': "key_exchange.code",
+    "[key_exchange]\nfield = 65": "key_exchange.field",
+    "[key_exchange]\nfield = 96": "key_exchange.field",
+    "[key_exchange]\nfield = 129": "key_exchange.field",
+    "[key_exchange]\nfield = 2": "key_exchange.field",
+    "[key_exchange]\n[fields.125]\nsize = 111": "key_exchange.field",
+    "[key_exchange]\nkey = 1": "key_exchange.key",
     'inquiry = "31"': "inquiry",
     'inquiry = ["310000"]': "inquiry",
     "[response_codes]\napproved = 0": "response_codes.approved",
@@ -186,6 +202,8 @@ KEYS = [
     "mandatory",
     "mandatory.0100",
     "inquiry",
+    "key_exchange",
+    "key_exchange.field",
     "response_codes.approved",
     "pad.x",
 ]

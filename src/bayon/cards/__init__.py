@@ -112,6 +112,8 @@ from bayon.cards.rotate import reseal, sealed_under
 from bayon.cards.till import Moved
 from bayon.cards.topup import Topup
 from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
+from bayon.cards.zone_key_store import SentKey, newest_sent_keys
+from bayon.cards.zone_keys import KeySentBefore, keep_sent_key
 
 __all__ = [
     "BIN_DEFAULT",
@@ -160,6 +162,7 @@ __all__ = [
     "IssuerExists",
     "IssuerNotFound",
     "KeyBlockKey",
+    "KeySentBefore",
     "ManagementToken",
     "Merchant",
     "Move",
@@ -180,6 +183,7 @@ __all__ = [
     "Rate",
     "Readied",
     "Reverse",
+    "SentKey",
     "TokenType",
     "TokenVoid",
     "Topup",
@@ -219,6 +223,7 @@ __all__ = [
     "import_card",
     "is_ipm",
     "issuers",
+    "keep_sent_key",
     "link_item",
     "list_accounts",
     "list_cardholders",
@@ -228,6 +233,7 @@ __all__ = [
     "look_up",
     "mcc_of",
     "move",
+    "newest_sent_keys",
     "open_accounts",
     "open_items",
     "read_clearing_csv",

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from bayon.cards.cipher import AES_BLOCK_SIZE, DES_BLOCK_SIZE, BlockCipher, aes_check_value
-from bayon.cards.key_block import Algorithm, read_key
+from bayon.cards.key_block import Algorithm, KeyBlockKey, read_key
 from bayon.errors import Invalid
 from bayon.log import Secret
 
@@ -56,6 +56,11 @@ class ZonePinKey:
         """
         bare = read_key(text, under)
         return cls(bytes.fromhex(bare.key.reveal()), bare.algorithm)
+
+    @classmethod
+    def from_block(cls, block: str, under: Secret) -> "ZonePinKey":
+        """Read a key in its key block, and in nothing else. Errors: `Invalid`, `BadKeyBlock`."""
+        return cls(*KeyBlockKey.from_hex(under).unwrap(block))
 
     def check_value(self) -> str:
         """Tell the key's check value: as a DES key's if it may be one, else as an AES key's."""

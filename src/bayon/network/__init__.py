@@ -2,6 +2,7 @@
 
 from bayon.network import acquirer
 from bayon.network.client import Caller, NoAnswer
+from bayon.network.connection import Link
 from bayon.network.describe import (
     describe,
     describe_dump,
@@ -9,7 +10,8 @@ from bayon.network.describe import (
     redacted,
     response_name,
 )
-from bayon.network.host import Host, Link
+from bayon.network.exchange import KeyExchange
+from bayon.network.host import Host
 from bayon.network.iso8583 import Message
 from bayon.network.links import BadLinks, LinkSettings, load_links
 from bayon.network.load import Load, Loaded, prepared, run_load
@@ -21,6 +23,7 @@ __all__ = [
     "BadLinks",
     "Caller",
     "Host",
+    "KeyExchange",
     "Link",
     "LinkSettings",
     "Load",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bayon.cards import Track2, Vault, ZonePinKey
+from bayon.errors import Invalid
 from bayon.log import Secret
 from bayon.network.iso8583 import BadMessage, Message
 from bayon.network.profile import Profile
@@ -18,6 +19,12 @@ ADVICE: Final = "2"
 AMOUNT_SIZE: Final = 12
 
 
+class KeyRefused(Invalid):
+    """A zone PIN key that was sent is not taken."""
+
+    code = "key_refused"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """What a link reads messages with."""
@@ -26,6 +33,8 @@ class Terms:
     profile: Profile
     vault: Vault
     zone_pin_key: ZonePinKey | None = None
+    former_pin_key: ZonePinKey | None = None
+    """The zone PIN key before this one, while what it enciphered may still be on its way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +67,14 @@ class Asked:
 def is_told(mti: str) -> bool:
     """Tell what has happened already, and cannot be declined: an advice, a reversal."""
     return mti[1] == REVERSAL or mti[2] == ADVICE
+
+
+def sent_key(message: Message, profile: Profile) -> str | None:
+    """Find the key block in an 0800 that sends one, empty if it has none; else nothing."""
+    how = profile.key_exchange
+    if how is None or message.mti[1] != MANAGEMENT or message.fields.get(70) != how.code:
+        return None
+    return message.fields.get(how.field, "").rstrip()
 
 
 def read_card(message: Message, vault: Vault) -> tuple[Secret | None, Track2 | None]:

@@ -26,8 +26,8 @@ import msgspec
 
 from bayon.errors import Invalid
 from bayon.log import Secret
+from bayon.network.connection import CONNECTIONS_MAX, IN_FLIGHT_MAX
 from bayon.network.dial import ECHO_S, Peer
-from bayon.network.host import CONNECTIONS_MAX, IN_FLIGHT_MAX
 from bayon.network.profile import DEFAULT_PROFILE
 
 PORT_MAX: Final = 65_535

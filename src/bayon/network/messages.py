@@ -35,7 +35,16 @@ from bayon.cards import (
     category_of,
 )
 from bayon.errors import Unavailable
-from bayon.network.asked import AMOUNT_SIZE, MANAGEMENT, REVERSAL, Asked, Terms, is_told, read_card
+from bayon.network.asked import (
+    AMOUNT_SIZE,
+    MANAGEMENT,
+    REVERSAL,
+    Asked,
+    KeyRefused,
+    Terms,
+    is_told,
+    read_card,
+)
 from bayon.network.iso8583 import BadMessage, Message, encode
 from bayon.network.proof import chip_of, proof_of, to_chip
 
@@ -73,6 +82,7 @@ OF_ERRORS: Final[Mapping[type[BaseException], str]] = {
     NotPending: "original_unknown",
     BadAttributes: "amount_out_of_range",
     KeyReused: "duplicate",
+    KeyRefused: "security_violation",
     Unavailable: "unavailable",
 }
 """What each error is called in a profile; any other has `failed`."""

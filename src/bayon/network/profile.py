@@ -80,6 +80,12 @@ RESPONSE_CODES: Final[Mapping[str, str]] = {
 }
 """What field 39 says for each reason of ours, unless a profile says otherwise."""
 
+KEY_EXCHANGE: Final = "key_exchange"
+KEY_CODE: Final = "161"
+KEY_FIELD: Final = 125
+KEY_BLOCK_SIZE: Final = 112
+"""Characters of the block of a 3DES key under one of AES, without more in its header."""
+
 _FILE_SIZE_MAX: Final = 65_536
 _SIZE_MAX: Final[Mapping[VarLength, int]] = {"fixed": 999, "LL": 99, "LLL": 999}
 _LL_BINARY_MAX: Final = 255
@@ -89,6 +95,8 @@ _RESPONSE_CODE: Final = re.compile(r"[0-9A-Z]{2}")
 _FIELD: Final = rf"(?:{'|'.join(str(number) for number in FIELDS)})"
 _GROUP: Final = re.compile(rf"{_FIELD}(?:\|{_FIELD})*")
 _PROCESSING: Final = re.compile(r"[0-9]{2}")
+_KEY_CODE: Final = re.compile(r"(?!001|002|301)[0-9]{3}")
+"""What field 70 may say for a new key: not what it says of the link."""
 
 
 class BadProfile(Invalid):
@@ -107,6 +115,13 @@ class Wire(NamedTuple):
     encoding: Encoding
     lengths: Lengths
     pad: Pad
+
+
+class KeyField(NamedTuple):
+    """How a network sends a new zone PIN key: what field 70 says, and which field has its block."""
+
+    code: str
+    field: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,6 +144,7 @@ class Profile:
     chip_amount_differs: bool
     """Whether a chip may have signed another amount, or in another currency, than 4 and 49 say."""
 
+    key_exchange: KeyField | None
     response_codes: Mapping[str, str]
 
     def required(self, mti: str) -> tuple[tuple[int, ...], ...]:
@@ -206,6 +222,12 @@ class _Table:
             return value
         return self.wrong(key, "must be two digits or capital letters", default)
 
+    def text(self, key: str, default: str, form: re.Pattern[str]) -> str:
+        value = self._left.pop(key, default)
+        if isinstance(value, str) and form.fullmatch(value):
+            return value
+        return self.wrong(key, f"must look like {form.pattern}", default)
+
     def table(self, key: str) -> "_Table":
         value = self._left.pop(key, {})
         if not isinstance(value, dict):
@@ -243,6 +265,7 @@ def _profile(table: _Table, name: str) -> Profile:
         inquiry=table.texts("inquiry", INQUIRY, _PROCESSING),
         surcharge_on_top=table.flag("surcharge_on_top"),
         chip_amount_differs=table.flag("chip_amount_differs"),
+        key_exchange=_key_exchange(table, wires),
         response_codes=_response_codes(table.table("response_codes"), wires[39].kind),
     )
     table.close()
@@ -334,6 +357,20 @@ def _mandatory(table: _Table) -> Mapping[str, tuple[tuple[int, ...], ...]]:
 
 def _group(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split("|"))
+
+
+def _key_exchange(table: _Table, wires: Mapping[int, Wire]) -> KeyField | None:
+    """Read how keys are sent; where nothing is said, none are."""
+    if KEY_EXCHANGE not in table.keys():  # noqa: SIM118 - no mapping, as above
+        return None
+    said = table.table(KEY_EXCHANGE)
+    code = said.text("code", KEY_CODE, _KEY_CODE)
+    field = said.whole("field", KEY_FIELD, at_most=max(FIELDS))
+    wire = wires.get(field)
+    if wire is None or wire.kind not in {"ans", "ansb"} or wire.size < KEY_BLOCK_SIZE:
+        said.wrong("field", f"must have room for a key block, {KEY_BLOCK_SIZE} characters", None)
+    said.close()
+    return KeyField(code, field)
 
 
 def _response_codes(table: _Table, kind: Kind) -> Mapping[str, str]:

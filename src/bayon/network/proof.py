@@ -68,9 +68,9 @@ def _pin(asked: Asked) -> Secret | None:
     block, pan = asked.message.secrets.get(52), asked.pan
     if block is None or pan is None:
         return None
-    key = asked.terms.zone_pin_key
-    pin = None if key is None else asked.terms.vault.read_pin_block(block, pan, key)
-    return Secret("") if pin is None else pin
+    keys = (asked.terms.zone_pin_key, asked.terms.former_pin_key)
+    pins = (asked.terms.vault.read_pin_block(block, pan, key) for key in keys if key is not None)
+    return next((pin for pin in pins if pin is not None), Secret(""))
 
 
 def _expiry(text: str | None) -> tuple[int, int] | None:
