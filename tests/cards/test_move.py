@@ -12,6 +12,7 @@ from bayon.cards import (
     Account,
     Authorize,
     BadAttributes,
+    Card,
     CardAccountNotFound,
     CardNotFound,
     ChipData,
@@ -26,16 +27,19 @@ from bayon.cards import (
     TransactionNotFound,
     response_code,
 )
-from bayon.cards.authorize import HOLD_TTL, PIN_TRIES_MAX
+from bayon.cards.authorize import CVV2_TRIES_MAX, HOLD_TTL, PIN_TRIES_MAX
 from bayon.cards.model import Decline, Fee
 from bayon.db import Database
 from bayon.errors import BayonError
 from bayon.ids import uuid7
 from bayon.ledger import Balance
+from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX, Currency
+from cards.oracles import psec_cvv_of
 from cards_factories import (
     PIN,
     VAULT,
+    VAULT_KEYS,
     WRONG_PIN,
     Purse,
     balance_of,
@@ -117,6 +121,7 @@ class Rung:
     reason: str | None = None
     account_status: str = "active"
     chip: ChipProof | None = None
+    cvv2: Secret | None = None
     tries: int = 0
     pin: Any = PIN
     amount_minor: int = 1
@@ -143,6 +148,7 @@ LADDER: Final = (
     Rung(Decline.ACCOUNT_INACTIVE, account_status="inactive"),
     Rung(Decline.CRYPTOGRAM_WRONG, chip=used(1, genuine=False)),
     Rung(Decline.CRYPTOGRAM_USED, chip=used(0)),
+    Rung(Decline.CVV2_WRONG, cvv2=Secret("12")),
     Rung(Decline.PIN_TRIES_EXCEEDED, tries=PIN_TRIES_MAX),
     Rung(Decline.PIN_WRONG, pin=WRONG_PIN),
     Rung(Decline.AMOUNT_OUT_OF_RANGE, amount_minor=AMOUNT_MINOR_MAX + 1),
@@ -180,7 +186,7 @@ async def ask(db: Database, purse: Purse, rung: Rung, **others: Any) -> Transact
     await db.read(
         lambda tx: tx.run("UPDATE cards.card SET pin_tries = $2 WHERE id = $1", card.id, rung.tries)
     )
-    proof = Proof(pin=rung.pin, chip=rung.chip)
+    proof = Proof(pin=rung.pin, chip=rung.chip, cvv2=rung.cvv2)
     return await move_one(db, make_authorize(card, rung.amount_minor, proof=proof, **others))
 
 
@@ -238,6 +244,7 @@ CODES: Final = {
     Decline.CARD_EXPIRED: "54",
     Decline.CARDHOLDER_REJECTED: "62",
     Decline.ACCOUNT_INACTIVE: "62",
+    Decline.CVV2_WRONG: "05",
     Decline.PIN_TRIES_EXCEEDED: "75",
     Decline.PIN_WRONG: "55",
     Decline.AMOUNT_OUT_OF_RANGE: "13",
@@ -467,6 +474,58 @@ async def test_a_card_without_a_pin_has_no_right_one(db: Database, purse: Purse)
     card = await make_card(db, purse.account, pin=None)
     assert (await move_one(db, make_authorize(card, 1, pin=PIN))).decline_reason == "pin_wrong"
     assert (await move_one(db, make_authorize(card, 1))).status == "pending"
+
+
+# The code printed on a card.
+
+GUESSES: Final = {
+    "wwwww r": (*["cvv2_wrong"] * 5, "cvv2_wrong"),
+    "wwww r wwww r": (*["cvv2_wrong"] * 4, None, *["cvv2_wrong"] * 4, None),
+    "wwwww n r": (*["cvv2_wrong"] * 5, None, "cvv2_wrong"),
+    "wwwww p r": (*["cvv2_wrong"] * 5, None, None),
+    "wwwww q r": (*["cvv2_wrong"] * 5, "pin_wrong", "cvv2_wrong"),
+}
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+@pytest.mark.parametrize("sequence", GUESSES)
+async def test_a_code_that_is_guessed_is_soon_right_no_more(
+    db: Database, purse: Purse, sequence: str, size: int
+) -> None:
+    assert CVV2_TRIES_MAX == 5
+    right = printed(purse.card)
+    wrong = Secret(f"{(int(right.reveal()) + 1) % 1_000:03}")
+    proofs = {
+        "w": Proof(cvv2=wrong),
+        "r": Proof(cvv2=right),
+        "n": Proof(),
+        "p": Proof(pin=PIN),
+        "q": Proof(pin=WRONG_PIN),
+    }
+    asked = [make_authorize(purse.card, 1, proof=proofs[c]) for c in sequence.replace(" ", "")]
+    outcomes: list[Transaction | BayonError] = []
+    for start in range(0, len(asked), size):
+        outcomes += await move_all(db, asked[start : start + size])
+    reasons = [each.decline_reason for each in outcomes if isinstance(each, Transaction)]
+    assert tuple(reasons) == GUESSES[sequence]
+
+
+async def test_a_code_that_no_guard_looked_at_is_not_counted(db: Database, purse: Purse) -> None:
+    guess = make_authorize(purse.card, 1, proof=Proof(cvv2=Secret("12"), expiry=(2001, 1)))
+    outcomes = await move_all(db, [guess] * (CVV2_TRIES_MAX + 1))
+    assert {each.decline_reason for each in outcomes if isinstance(each, Transaction)} == {
+        "expiry_wrong"
+    }
+    right = make_authorize(purse.card, 1, proof=Proof(cvv2=printed(purse.card)))
+    assert (await move_one(db, right)).status == "pending"
+
+
+def printed(card: Card) -> Secret:
+    """Tell the code on a card, as psec calculates it."""
+    key = bytes.fromhex(VAULT_KEYS.card_verification_key.reveal())
+    pan = VAULT.open_pan(card.pan_sealed, card_id=card.id).reveal()
+    expiry = f"{card.exp_year % 100:02}{card.exp_month:02}"
+    return Secret(psec_cvv_of(key, pan, expiry, "000"))
 
 
 async def test_two_cards_of_an_account_share_its_money_and_not_their_tries(

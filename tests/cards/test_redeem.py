@@ -89,7 +89,7 @@ async def test_a_reset_changes_the_pin_frees_the_tries_and_leaves_the_status(
     await db.transaction(lambda tx: _block(tx, held.card, status))
     after = await use(db, held.token, "pin_reset")
     assert isinstance(after, Card)
-    assert (after.status, after.pin_tries) == (status, 0)
+    assert (after.status, after.pin_tries, after.cvv2_tries) == (status, 0, 0)
     assert is_pin(after, PIN)
     assert not is_pin(after, OLD_PIN)
     assert after == await card_now(db, held.card)
@@ -97,7 +97,9 @@ async def test_a_reset_changes_the_pin_frees_the_tries_and_leaves_the_status(
 
 async def _block(tx: Tx, card: Card, status: CardStatus) -> None:
     await tx.run(
-        "UPDATE cards.card SET pin_tries = 3 WHERE id = $1 AND status = $2", card.id, status
+        "UPDATE cards.card SET pin_tries = 3, cvv2_tries = 5 WHERE id = $1 AND status = $2",
+        card.id,
+        status,
     )
 
 

@@ -22,6 +22,9 @@ from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX
 
 PIN_TRIES_MAX: Final = 3
+CVV2_TRIES_MAX: Final = 5
+"""Wrong ones in a row, of a thousand there are; then none is right."""
+
 HOLD_TTL: Final = timedelta(days=7)
 LONG_HOLD_TTL: Final = timedelta(days=31)
 CASH_FEE: Final = "interbank_cash_withdrawal"
@@ -46,6 +49,7 @@ RESPONSE_CODES: Final = {
     Decline.ACCOUNT_INACTIVE: "62",
     Decline.CRYPTOGRAM_WRONG: "59",
     Decline.CRYPTOGRAM_USED: "59",
+    Decline.CVV2_WRONG: "05",
     Decline.PIN_TRIES_EXCEEDED: "75",
     Decline.PIN_WRONG: "55",
     Decline.NOT_PERMITTED: "57",
@@ -66,11 +70,12 @@ APPROVED_IN_PART: Final = "10"
 class Proof:
     """What came with a request to show that the card was there, and its holder.
 
-    `expiry` is year and month; `cvv_right` was judged where the track or the code was read, and so
-    was what the chip has signed.
+    `expiry` is year and month; `cvv_right` was judged where the track was read, and so was what the
+    chip has signed. `cvv2` is the code printed on the card.
     """
 
     pin: Secret | None = None
+    cvv2: Secret | None = None
     expiry: tuple[int, int] | None = None
     cvv_right: bool | None = None
     chip: ChipProof | None = None
@@ -118,8 +123,8 @@ def authorize(
 ) -> tuple[Card, Transaction]:
     """Decide on a request; a declined one is a transaction too, and moves nothing.
 
-    Returns the card as it is now (a PIN counts its tries and a chip its uses, whatever is decided)
-    and the transaction.
+    Returns the card as it is now (a PIN and a CVV2 count their tries and a chip its uses, whatever
+    is decided) and the transaction.
     Declines: `Decline`, in its order.
     """
     card, decline = judge(seat, command.proof, vault, now=book.now)
@@ -161,6 +166,8 @@ def judge(seat: Seat, proof: Proof, vault: Vault, *, now: datetime) -> tuple[Car
     assert card is not None, "a request is a card's"
     card, of_chip = _count_use(card, proof.chip)
     decline = judge_card(seat, proof, now=now) or of_chip
+    if decline is None and proof.cvv2 is not None:
+        card, decline = _verify_cvv2(card, proof.cvv2, vault)
     if decline is not None or proof.pin is None:
         return card, decline
     return _verify_pin(card, proof.pin, vault)
@@ -204,12 +211,23 @@ def has_expired(card: Card, *, now: datetime) -> bool:
     return (now.year, now.month) > (card.exp_year, card.exp_month)
 
 
+def _verify_cvv2(card: Card, cvv2: Secret, vault: Vault) -> tuple[Card, Decline | None]:
+    """Judge the printed code by the card's own expiry; whoever guesses it is soon right no more."""
+    if card.cvv2_tries >= CVV2_TRIES_MAX:
+        return card, Decline.CVV2_WRONG
+    pan = vault.open_pan(card.pan_sealed, card_id=card.id)
+    if vault.is_cvv2(pan, cvv2, exp_year=card.exp_year, exp_month=card.exp_month):
+        return replace(card, cvv2_tries=0), None
+    return replace(card, cvv2_tries=card.cvv2_tries + 1), Decline.CVV2_WRONG
+
+
 def _verify_pin(card: Card, pin: Secret, vault: Vault) -> tuple[Card, Decline | None]:
     if card.pin_tries >= PIN_TRIES_MAX:
         return card, Decline.PIN_TRIES_EXCEEDED
     pan = vault.open_pan(card.pan_sealed, card_id=card.id)
     if card.pvv is not None and vault.is_pin(pan, pin, pvv=card.pvv):
-        return replace(card, pin_tries=0), None
+        # Who knows the PIN has the card: the code printed on it may be said wrong anew.
+        return replace(card, pin_tries=0, cvv2_tries=0), None
     return replace(card, pin_tries=card.pin_tries + 1), Decline.PIN_WRONG
 
 

@@ -106,6 +106,7 @@ class Decline(StrEnum):
     ACCOUNT_INACTIVE = "account_inactive"
     CRYPTOGRAM_WRONG = "cryptogram_wrong"
     CRYPTOGRAM_USED = "cryptogram_used"
+    CVV2_WRONG = "cvv2_wrong"
     PIN_TRIES_EXCEEDED = "pin_tries_exceeded"
     PIN_WRONG = "pin_wrong"
     NOT_PERMITTED = "not_permitted"
@@ -212,7 +213,8 @@ class Account:
 class Card:
     """A card, without its number: that is in the vault. `pvv` is None until a PIN was chosen.
 
-    `atc` is the counter of the last genuine use of its chip.
+    `atc` is the counter of the last genuine use of its chip, `cvv2_tries` how often in a row the
+    code printed on it was wrong.
     """
 
     id: UUID
@@ -230,6 +232,7 @@ class Card:
     created_at: datetime
     updated_at: datetime
     atc: int = 0
+    cvv2_tries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

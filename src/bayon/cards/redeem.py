@@ -73,7 +73,14 @@ async def redeem(
         raise TokenVoid
     pan = vault.open_pan(before.pan_sealed, card_id=before.id)
     status: CardStatus = "active" if of_type == "card_activation" else before.status
-    after = replace(before, status=status, pvv=vault.pvv(pan, pin), pin_tries=0, updated_at=now)
+    after = replace(
+        before,
+        status=status,
+        pvv=vault.pvv(pan, pin),
+        pin_tries=0,
+        cvv2_tries=0,
+        updated_at=now,
+    )
     await store.update_card(tx, after)
     await tell(tx, [("card.updated", after)], now=now)
     return after

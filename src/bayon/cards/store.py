@@ -28,7 +28,7 @@ _ACCOUNT: Final = """ r.id, r.issuer_id, r.cardholder_id, r.number, r.currency, 
     r.metadata, r.ledger_account_id, r.created_at, r.updated_at """
 _CARD: Final = """ r.id, r.issuer_id, r.account_id, r.cardholder_id, r.type, r.status,
     r.last_four, r.exp_month, r.exp_year, r.pan_sealed, r.pvv, r.pin_tries, r.created_at,
-    r.updated_at, r.atc """
+    r.updated_at, r.atc, r.cvv2_tries """
 
 _FROM: Final[Mapping[str, LiteralString]] = {
     "cardholder": "SELECT" + _CARDHOLDER + "FROM cards.cardholder AS r ",
@@ -261,8 +261,8 @@ async def insert_card(tx: Tx, card: Card, *, pan_digest: bytes) -> bool:
             )
             INSERT INTO cards.card (seq, id, issuer_id, account_id, cardholder_id, type, status,
                 last_four, exp_month, exp_year, pan_sealed, pvv, pin_tries, created_at,
-                updated_at, atc, pan_digest)
-            SELECT seq, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+                updated_at, atc, cvv2_tries, pan_digest)
+            SELECT seq, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
             FROM counted
             ON CONFLICT (pan_digest) DO NOTHING RETURNING true
             """,
@@ -276,7 +276,8 @@ async def update_card(tx: Tx, card: Card) -> None:
     """Write how a locked card is now."""
     await tx.run(
         """
-        UPDATE cards.card SET status = $3, pvv = $4, pin_tries = $5, updated_at = $6
+        UPDATE cards.card
+        SET status = $3, pvv = $4, pin_tries = $5, cvv2_tries = $6, updated_at = $7
         WHERE id = $1 AND issuer_id = $2
         """,
         card.id,
@@ -284,6 +285,7 @@ async def update_card(tx: Tx, card: Card) -> None:
         card.status,
         card.pvv,
         card.pin_tries,
+        card.cvv2_tries,
         card.updated_at,
     )
 

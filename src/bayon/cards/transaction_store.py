@@ -85,7 +85,7 @@ async def lock_cards(
         f"""
         SELECT r.id, r.issuer_id, r.account_id, r.cardholder_id, r.type, r.status, r.last_four,
             r.exp_month, r.exp_year, r.pan_sealed, r.pvv, r.pin_tries, r.created_at, r.updated_at,
-            r.atc, r.pan_digest, r.controls AS card_controls, {_SEAT}
+            r.atc, r.cvv2_tries, r.pan_digest, r.controls AS card_controls, {_SEAT}
         FROM cards.card AS r
         JOIN cards.account AS a ON a.id = r.account_id
         JOIN cards.cardholder AS h ON h.id = r.cardholder_id
@@ -116,16 +116,19 @@ async def find_seats(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, Seat]:
 
 
 async def save_counts(tx: Tx, cards: Sequence[Card]) -> None:
-    """Write what is counted of locked cards: wrong PINs, uses of the chip."""
+    """Write what is counted of locked cards: wrong PINs and codes, uses of the chip."""
     await tx.run(
         """
-        UPDATE cards.card AS c SET pin_tries = d.pin_tries, atc = d.atc
-        FROM unnest($1::uuid[], $2::smallint[], $3::integer[]) AS d (id, pin_tries, atc)
+        UPDATE cards.card AS c
+        SET pin_tries = d.pin_tries, atc = d.atc, cvv2_tries = d.cvv2_tries
+        FROM unnest($1::uuid[], $2::smallint[], $3::integer[], $4::smallint[])
+            AS d (id, pin_tries, atc, cvv2_tries)
         WHERE c.id = d.id
         """,
         [card.id for card in cards],
         [card.pin_tries for card in cards],
         [card.atc for card in cards],
+        [card.cvv2_tries for card in cards],
     )
 
 
