@@ -32,6 +32,6 @@ def test_the_profile_is_one() -> None:
 
 
 def test_the_table_of_reasons_is_the_codes() -> None:
-    rows = re.findall(r"([0-9]{2}) \| ((?:`[a-z_]+` ?)+)", PAGE)
-    told = {reason: code for code, reasons in rows for reason in re.findall(r"[a-z_]+", reasons)}
+    rows = re.findall(r"([0-9]{2}) \| ((?:`[a-z0-9_]+` ?)+)", PAGE)
+    told = {reason: code for code, reasons in rows for reason in re.findall(r"[a-z0-9_]+", reasons)}
     assert told == RESPONSE_CODES

@@ -66,6 +66,7 @@ RESPONSE_CODES: Final[Mapping[str, str]] = {
     "cryptogram_wrong": "59",
     "cryptogram_used": "59",
     "cvv_wrong": "05",
+    "cvv2_wrong": "05",
     "amount_limit": "61",
     "card_not_activated": "62",
     "card_inactive": "62",
