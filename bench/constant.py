@@ -97,8 +97,9 @@ def build(settings: Settings, *, name: str, token: str, answer: bytes) -> Bayon:
         logging_config=None,
         cors_config=CORSConfig(expose_headers=["Retry-After", "X-Request-Id"], max_age=3_600),
     )
-    asgi = observed(cast("ASGIApp", litestar), Metrics(rail, desk))
-    return Bayon(asgi=asgi, rail=rail, desk=desk, courier=NOTHING)
+    metrics = Metrics(rail, desk)
+    asgi = observed(cast("ASGIApp", litestar), metrics)
+    return Bayon(asgi=asgi, rail=rail, desk=desk, courier=NOTHING, metrics=metrics)
 
 
 def _constant(operation: Operation, answer: bytes) -> Operation:
