@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from cardutil import pinblock as cardutil  # pyright: ignore[reportMissingTypeStubs] - has none
 from cryptography.utils import CryptographyDeprecationWarning
+from psec import aes as psec_aes
 from psec import cvv as psec_cvv
 from psec import des as psec_des
 from psec import pin as psec_pin
@@ -136,3 +137,13 @@ def psec_unwrap(under: bytes, block: str) -> tuple[str, bytes]:
         header, key = tr31.unwrap(under, block)
         said = (header.version_id, header.key_usage, header.algorithm, header.mode_of_use)
         return "".join((*said, header.version_num, header.exportability)), key
+
+
+def psec_seal(under: bytes, header: str, clear: bytes) -> str:
+    """Have psec protect whatever it may be, under whatever header, as version D does it."""
+    with as_they_are():
+        block = cast("Any", tr31.KeyBlock(under))  # its steps: no verb of its makes what is wrong
+        for_cipher, for_mac = block._d_derive()
+        mac = block._d_generate_mac(for_mac, header, clear)
+        protected: bytes = psec_aes.encrypt_aes_cbc(for_cipher, mac, clear) + mac
+        return header + protected.hex().upper()

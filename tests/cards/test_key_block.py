@@ -13,7 +13,7 @@ from bayon.cards.key_block import Algorithm, Version
 from bayon.cards.pin_block import PinFormat
 from bayon.errors import Invalid
 from bayon.log import Secret
-from cards.oracles import CASES, psec_unwrap, psec_wrap
+from cards.oracles import CASES, psec_seal, psec_unwrap, psec_wrap
 
 KINDS: Final[tuple[tuple[Version, Algorithm, int, int], ...]] = (
     *(("B", "T", size, under) for size, under in ((16, 16), (16, 24), (24, 24))),
@@ -155,6 +155,36 @@ def test_a_key_of_another_length_is_refused(
     block = psec_wrap(under, header, secrets.token_bytes(size), {})
     with pytest.raises(BadKeyBlock, match=says):
         KeyBlockKey(under).unwrap(block)
+
+
+CLEAR: Final = bytes([0, 128]) + KEY + bytes(14)
+
+
+@pytest.mark.parametrize(
+    ("header", "clear", "says"),
+    [
+        ("D0112P0TB00E0000", CLEAR, None),
+        ("D0128P0TB00E0100ZZ10" + "x" * 12, CLEAR, None),
+        ("D0128P0TB00E0100ZZ0002" + "0010" + "x" * 6, CLEAR, None),
+        ("D0128P0TB00E0000", CLEAR, "its header or its length is wrong"),
+        ("D0128P0TB00E0100ZZ03" + "x" * 12, CLEAR, "An optional block of the key block"),
+        ("D0128P0TB00E0100ZZ0002" + "0009" + "x" * 6, CLEAR, "An optional block of the key block"),
+        ("D0128P0TB00E0100ZZ0003" + "0010" + "x" * 6, CLEAR, "An optional block of the key block"),
+        ("D0128P0TB00E0100ZZ1g" + "x" * 12, CLEAR, "An optional block of the key block"),
+        ("D0128P0TB00E0100ZZFF" + "x" * 12, CLEAR, "is not whole"),
+        ("D0112P0TB00E0000", bytes([0, 129]) + KEY + bytes(14), "a length that none of 3DES has"),
+        ("D0080P0TB00E0000", bytes([0, 128]) + KEY[:14], "a length that none of 3DES has"),
+    ],
+)
+def test_what_is_signed_and_still_wrong_is_refused(
+    header: str, clear: bytes, says: str | None
+) -> None:
+    block = psec_seal(UNDER, header, clear)
+    if says is None:
+        assert KeyBlockKey(UNDER).unwrap(block) == (KEY, "T")
+        return
+    with pytest.raises(BadKeyBlock, match=says):
+        KeyBlockKey(UNDER).unwrap(block)
 
 
 def test_a_block_of_3des_wants_a_protection_key_of_3des() -> None:

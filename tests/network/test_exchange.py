@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,7 @@ from bayon.log import Secret
 from bayon.network import acquirer
 from bayon.network.connection import Link
 from bayon.network.exchange import GRACE, KeyExchange, LinkKeys
-from bayon.network.iso8583 import Message
+from bayon.network.iso8583 import Message, decode
 from bayon.network.profile import Profile, parse
 from cards.oracles import psec_wrap
 from cards_factories import PIN, Purse, make_purse, now_of
@@ -205,6 +205,22 @@ async def test_a_weak_key_is_refused(db: Database) -> None:
     async with exchanging(db, judge=judge) as at_work, at_work.called() as bank:
         assert await bank.code(offer(made().block)) == "63"
     assert await kept(db) == []
+
+
+async def test_a_key_that_is_being_taken_at_the_end_is_taken_and_answered(db: Database) -> None:
+    begun = asyncio.Event()
+
+    def judge(_link: str, _key: Secret) -> None:
+        begun.set()
+
+    async with AsyncExitStack() as stack:
+        async with exchanging(db, judge=judge) as at_work:
+            wire = await stack.enter_async_context(at_work.wired())
+            await wire.write(offer(made().block))
+            await begun.wait()
+        assert decode(await wire.read(), wire.profile).fields[39] == "00"
+        assert await wire.read() == b""
+    assert len(await kept(db)) == 1
 
 
 async def test_a_link_takes_one_key_at_a_time(db: Database) -> None:

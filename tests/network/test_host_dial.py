@@ -13,7 +13,7 @@ import structlog
 from bayon.db import Database
 from bayon.network import acquirer
 from bayon.network.connection import Link
-from bayon.network.dial import Peer, pause_s
+from bayon.network.dial import Peer, failures, pause_s
 from bayon.network.host import Host
 from bayon.network.iso8583 import BadMessage, Message, decode
 from bayon.network.messages import Terms, answer
@@ -219,24 +219,46 @@ async def test_nobody_there_is_said_once_and_the_link_comes_up_once_somebody_is(
                 caller = await switch.signed_on()
                 told = await caller.told(acquirer.management("echo", stamp()))
                 assert told.fields[39] == "00"
+                switch.close()
+            await asyncio.sleep(SOON_S)  # some tries more
     down = [line for line in lines if line["event"] == "network.down"]
     assert [(line["link"], line["reason"], line["error"]) for line in down] == [
         ("switch", "unreachable", "ConnectionRefusedError")
-    ]
+    ] * 2  # before somebody was there, and since nobody is any more
     assert "network.no_request" not in [line["event"] for line in lines]
 
 
 async def test_a_sign_on_that_is_refused_is_tried_again_on_a_new_line(db: Database) -> None:
     with structlog.testing.capture_logs() as lines:
-        async with dialled(db) as switch:
-            for _ in range(3):
-                caller = await switch.called()
-                await take(caller, "unavailable")
-                assert await caller.read() == b""
-            caller = await switch.signed_on()
-            assert (await caller.told(acquirer.management("echo", stamp()))).mti == "0810"
+        async with network() as switch:
+            link = dialling(switch.port)
+            link.signed_on = False
+            async with hosted(db, link):
+                for _ in range(3):
+                    caller = await switch.called()
+                    await take(caller, "unavailable")
+                    assert await caller.read() == b""
+                    assert not link.signed_on
+                caller = await switch.signed_on()
+                assert (await caller.told(acquirer.management("echo", stamp()))).mti == "0810"
+                assert link.signed_on
+                switch.close()
     down = [line["reason"] for line in lines if line["event"] == "network.down"]
     assert down == ["sign_on_refused"]
+
+
+async def test_who_hangs_up_at_once_is_dialled_less_and_less_often(db: Database) -> None:
+    loop = asyncio.get_running_loop()
+    with structlog.testing.capture_logs() as lines:
+        async with dialled(db, pause_min_s=0.05, pause_max_s=PATIENCE_S) as switch:
+            began = loop.time()
+            for _ in range(5):
+                (await switch.called()).writer.close()
+            took_s = loop.time() - began
+    assert took_s >= (0.05 + 0.1 + 0.2 + 0.4) / 2  # by chance up to half of it
+    events = [line["event"] for line in lines]
+    assert events.count("network.disconnected") >= 4
+    assert "network.down" not in events  # what there is to say is that they hung up
 
 
 async def test_a_link_that_was_signed_off_works_again_once_we_have_signed_on(db: Database) -> None:
@@ -329,9 +351,16 @@ def test_a_profile_that_cannot_write_our_sign_on_is_refused_at_once(db: Database
 
 @pytest.mark.parametrize(
     ("failed", "chance", "waits_s"),
-    [(0, 0.0, 0.5), (1, 0.0, 1.0), (5, 0.0, 16.0), (6, 0.0, 30.0), (10**6, 0.0, 30.0), (1, 1, 0.5)],
+    [(1, 0.0, 0.5), (2, 0.0, 1.0), (6, 0.0, 16.0), (7, 0.0, 30.0), (10**6, 0.0, 30.0), (2, 1, 0.5)],
 )
 def test_each_failure_doubles_the_wait_up_to_a_cap(
     failed: int, chance: float, waits_s: float
 ) -> None:
     assert pause_s(Peer(host="switch.example", port=5000), failed, chance) == waits_s
+
+
+@pytest.mark.parametrize(("failed", "up_s", "then"), [(0, 0.0, 1), (7, 29.9, 8), (7, 30.0, 1)])
+def test_a_line_that_was_up_for_long_is_no_failure_of_dialling(
+    failed: int, up_s: float, then: int
+) -> None:
+    assert failures(Peer(host="switch.example", port=5000), failed, up_s=up_s) == then

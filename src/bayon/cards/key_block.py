@@ -123,7 +123,7 @@ class KeyBlockKey:
         start = _after_optional(block, int(found["optional"]))
         size = MAC_SIZES[version]
         data = block[start:]
-        if not _PROTECTED.fullmatch(data) or len(data) % (2 * size) or len(data) < 4 * size:
+        if not _PROTECTED.fullmatch(data) or len(data) % (2 * size):
             raise BadKeyBlock("What the key block protects is not whole.")
         protected = bytes.fromhex(data)
         cipher, mac = self._derived(version)

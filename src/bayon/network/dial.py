@@ -93,10 +93,8 @@ class Dialler:
         """Dial, and dial again, until cancelled; the line is then left as it is."""
         failed = 0
         while True:
-            up_s = await self._once()
-            failed = 0 if up_s >= self._peer.pause_max_s else failed
+            failed = failures(self._peer, failed, up_s=await self._once())
             await asyncio.sleep(pause_s(self._peer, failed, random.random()))  # noqa: S311 - spreads dialling, guards nothing
-            failed += 1
 
     async def sign_off(self) -> None:
         """Tell the peer that we go, if we told it that we came."""
@@ -116,7 +114,6 @@ class Dialler:
         trouble = await self._talk(line)
         if trouble is not None and not line.lost.is_set():
             self._complain(trouble)
-        self._told = None
         line.close()
         return loop.time() - began
 
@@ -165,12 +162,17 @@ class Dialler:
             log.warning("network.down", link=self._link, reason=trouble, error=error or None)
 
 
+def failures(peer: Peer, failed: int, *, up_s: float) -> int:
+    """Count a line that is lost after so many: a first one again, if it was up for long."""
+    return 1 if up_s >= peer.pause_max_s else failed + 1
+
+
 def pause_s(peer: Peer, failed: int, chance: float) -> float:
     """Tell how long to wait after so many failures: twice as long each time, up to half less.
 
     `chance` from 0 to 1 says how much less, so that not all who were cut off come back at once.
     """
-    longest = min(peer.pause_max_s, peer.pause_min_s * 2 ** min(failed, _DOUBLINGS_MAX))
+    longest = min(peer.pause_max_s, peer.pause_min_s * 2 ** min(failed - 1, _DOUBLINGS_MAX))
     return longest * (1 - chance / 2)
 
 
