@@ -250,6 +250,34 @@ def test_a_chip_signs_and_says_whether_it_believes_the_issuer(
     assert (told["approved"], told["chip_believes"]) == (code == 0, "DOES NOT" not in says)
 
 
+@pytest.mark.parametrize("source", ["environment", "input"])
+@pytest.mark.parametrize("place", ['tag = "92"', "at = 12"])
+def test_a_printed_code_is_sent_where_the_profile_says_and_shown_nowhere(
+    source: str,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(f"[cvv2]\nfield = 48\n{place}\n")
+    words: tuple[str, ...] = ("--cvv2", "--amount=1", f"--profile={own}", "--stan=000001")
+    monkeypatch.setenv("BAYON_ZONE_PIN_KEY", KEY)
+    if source == "environment":
+        monkeypatch.setenv("ACQUIRER_CVV2", "407")
+    else:
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{PAN}\n{PIN}\n407\n"))
+        words = (*words, "--pan=-", "--pin")
+    with host(answered, str(own)) as (port, seen):
+        assert acquirer(port, "purchase", *words) == 0
+    said = "9203407" if "tag" in place else f"{'':11}407"
+    assert seen[0].secrets[48] == Secret(said)
+    out, err = capsys.readouterr()
+    assert "Additional data, private              (not shown)" in out
+    assert "9203407" not in out + err
+    assert " 407\n" not in out
+
+
 def test_a_track_is_sent_instead_of_the_number(capsys: pytest.CaptureFixture[str]) -> None:
     with host(answered) as (port, seen):
         assert acquirer(port, "purchase", "--amount=1", f"--track2=;{PAN}D2912201000?") == 0
@@ -274,6 +302,17 @@ def test_a_use_of_a_chip_has_its_number(
     assert acquirer(1, "purchase", "--amount=1", "--chip", *words) == 2
     says = "Which use of the chip is it?" if atc is None else "A chip counts its uses from 1"
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", ["", "12", "1234", "12a", "១២៣", "123\n"])
+def test_a_printed_code_has_three_digits_and_another_is_not_said(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text("[cvv2]\nfield = 48\n")
+    monkeypatch.setenv("ACQUIRER_CVV2", code)
+    assert acquirer(1, "purchase", "--amount=1", "--cvv2", f"--profile={own}") == 2
+    assert capsys.readouterr() == ("", "bayon: A CVV2 has three digits.\n")
 
 
 def test_a_load_tells_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,6 +366,10 @@ WRONG = {
     "no key of chips": (
         ("purchase", f"--pan={PAN}", "--amount=1", "--chip", "--atc=1"),
         "Of which key is its own? BAYON_CARD_CRYPTOGRAM_KEY or --ready-file says it.",
+    ),
+    "no place for a code": (
+        ("purchase", f"--pan={PAN}", "--amount=1", "--cvv2"),
+        "Where does a CVV2 go? --profile names a file whose [cvv2] says it.",
     ),
     "no ready-file": (
         ("echo", "--ready-file=nowhere"),

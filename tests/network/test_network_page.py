@@ -28,7 +28,8 @@ def test_the_description_is_the_one_that_is_printed(capsys: pytest.CaptureFixtur
 def test_the_profile_is_one() -> None:
     profile = parse(BLOCKS[2], name="page")
     assert profile.wires[48].size == 99
-    assert profile.response_codes["cvv_wrong"] == "N7"
+    assert profile.cvv2 == (48, 2, "92")
+    assert profile.response_codes["cvv2_wrong"] == "N7"
 
 
 def test_the_table_of_reasons_is_the_codes() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayon.network.fields import FIELDS
+from bayon.network.fields import FIELDS, HIDDEN
 from bayon.network.frame import Framing
 from bayon.network.iso8583 import decode, encode
 from bayon.network.profile import (
@@ -53,6 +53,11 @@ pad = "left"
 [key_exchange]
 field = 63
 
+[cvv2]
+field = 126
+at = 2
+tag = "92"
+
 [response_codes]
 card_canceled = "14"
 cvv_wrong = "N7"
@@ -71,7 +76,8 @@ def test_a_shipped_profile_knows_every_field_of_1987(name: str) -> None:
     assert profile.required("0200") == profile.required("0201") != ()
     assert profile.required("0110") == profile.required("0800") == ()
     assert profile.inquiry == ("31",)
-    assert profile.key_exchange is None
+    assert profile.key_exchange is profile.cvv2 is None
+    assert profile.hidden == HIDDEN
     assert profile.response_codes == RESPONSE_CODES
 
 
@@ -96,6 +102,10 @@ def test_ones_own_profile_is_read_from_its_file(tmp_path: Path) -> None:
     assert profile.inquiry == ("30", "31")
     assert profile.key_exchange == ("161", 63)
     assert parse('[key_exchange]\ncode = "101"', name="own").key_exchange == ("101", 125)
+    assert profile.cvv2 == (126, 2, "92")
+    assert profile.hidden == HIDDEN | {126}
+    assert parse("[cvv2]\nfield = 48", name="own").cvv2 == (48, 1, None)
+    assert parse("[cvv2]\nfield = 63\nat = 997", name="own").cvv2 == (63, 997, None)
     assert profile.response_codes["card_canceled"] == "14"
     assert profile.response_codes["cvv_wrong"] == "N7"
     assert profile.response_codes["approved"] == "00"
@@ -153,6 +163,24 @@ WRONG = {
     "[key_exchange]\nfield = 2": "key_exchange.field",
     "[key_exchange]\n[fields.125]\nsize = 111": "key_exchange.field",
     "[key_exchange]\nkey = 1": "key_exchange.key",
+    "[cvv2]": "cvv2.field",
+    '[cvv2]\nfield = "48"': "cvv2.field",
+    "[cvv2]\nfield = 129": "cvv2.field",
+    "[cvv2]\nfield = 65": "cvv2.field",
+    "[cvv2]\nfield = 2\nat = 9": "cvv2.field",
+    "[cvv2]\nfield = 43": "cvv2.field",
+    '[cvv2]\nfield = 48\n[fields.48]\nkind = "b"\nsize = 99': "cvv2.field",
+    '[cvv2]\nfield = 48\n[fields.48]\nkind = "n"': "cvv2.field",
+    "[cvv2]\nfield = 48\n[fields.48]\nsize = 2": "cvv2.field",
+    '[cvv2]\nfield = 48\ntag = "92"\n[fields.48]\nsize = 6': "cvv2.field",
+    "[cvv2]\nfield = 125\n[key_exchange]": "cvv2.field",
+    "[cvv2]\nfield = 48\nat = 0": "cvv2.at",
+    "[cvv2]\nfield = 48\nat = 998": "cvv2.at",
+    '[cvv2]\nfield = 48\nat = 994\ntag = "92"': "cvv2.at",
+    "[cvv2]\nfield = 48\ntag = 92": "cvv2.tag",
+    '[cvv2]\nfield = 48\ntag = ""': "cvv2.tag",
+    '[cvv2]\nfield = 48\ntag = "092"': "cvv2.tag",
+    "[cvv2]\nfield = 48\nsize = 4": "cvv2.size",
     'inquiry = "31"': "inquiry",
     'inquiry = ["310000"]': "inquiry",
     "[response_codes]\napproved = 0": "response_codes.approved",
@@ -172,9 +200,9 @@ def test_what_is_wrong_is_told_by_its_key(text: str, path: str) -> None:
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(BadProfile) as caught:
-        parse('a = 1\ncharset = "x"\n[fields.2]\nb = 1\n[framing]\nc = 1', name="own")
+        parse('a = 1\ncvv2 = 48\ncharset = "x"\n[fields.2]\nb = 1\n[framing]\nc = 1', name="own")
     pointers = {problem.pointer for problem in caught.value.problems}
-    assert pointers == {"a", "charset", "fields.2.b", "framing.c"}
+    assert pointers == {"a", "charset", "cvv2", "cvv2.field", "fields.2.b", "framing.c"}
 
 
 @pytest.mark.parametrize("text", ["= 1", "a = 1\na = 2", "[" * 5_000, "a = " + "[" * 30_000])
@@ -204,6 +232,9 @@ KEYS = [
     "inquiry",
     "key_exchange",
     "key_exchange.field",
+    "cvv2",
+    "cvv2.field",
+    "cvv2.tag",
     "response_codes.approved",
     "pad.x",
 ]

@@ -48,6 +48,9 @@ def acquirer_verbs(parser: argparse.ArgumentParser) -> None:
     ):
         verb = _card_verb(verbs.add_parser(name, help=help_), make, amount, required=bool(amount))
         terminal.add_chip_options(verb)
+        verb.add_argument(
+            "--cvv2", action="store_true", help="send the printed code; asks, or ACQUIRER_CVV2"
+        )
         verb.add_argument("--single", action="store_true", help="a 0200: posted at once")
         verb.add_argument("--partial", action="store_true", help="a part of it would do")
     for name, help_, make, amount in (
@@ -194,7 +197,7 @@ def _asking(kind: Kind) -> Make:
     def make(args: Args, profile: Profile, stamp: Stamp) -> Message:
         return acquirer.request(
             kind,
-            terminal.plastic(args, needed=True),
+            terminal.with_cvv2(args, terminal.plastic(args, needed=True), profile),
             terminal.amount(args),
             terminal.place(args),
             stamp,

@@ -1,8 +1,9 @@
 """The terminal: what is told it of link, card, place and amount, by options or more quietly.
 
-A card number, a PIN and a key are better not said on the command line, where others see them: the
-environment (`ACQUIRER_PAN`, `ACQUIRER_PIN`, `BAYON_ZONE_PIN_KEY`, `BAYON_CARD_CRYPTOGRAM_KEY`) and
-standard input tell them as well. Whatever is said of them becomes a `Secret` where it is read.
+A card number, a PIN, a code and a key are better not said on the command line, where others see
+them: the environment (`ACQUIRER_PAN`, `ACQUIRER_PIN`, `ACQUIRER_CVV2`, `BAYON_ZONE_PIN_KEY`,
+`BAYON_CARD_CRYPTOGRAM_KEY`) and standard input tell them as well. Whatever is said of them becomes
+a `Secret` where it is read.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from bayon.cli.connect import Args
 from bayon.errors import Invalid
 from bayon.iso4217 import IsoCurrency, by_code, by_number
 from bayon.log import Secret
+from bayon.network import Profile
 from bayon.network.acquirer import Amount, Place, Plastic
 
 HOST: Final = "127.0.0.1"
@@ -163,6 +165,18 @@ def plastic(args: Args, *, needed: bool) -> Plastic:
     return replace(read, pin_block=_pin_block(args, card.pan)) if args.pin else read
 
 
+def with_cvv2(args: Args, card: Plastic, profile: Profile) -> Plastic:
+    """Tell the code printed on the card too, if it is asked for. Errors: `Invalid`."""
+    if not args.cvv2:
+        return card
+    if profile.cvv2 is None:
+        raise Invalid("Where does a CVV2 go? --profile names a file whose [cvv2] says it.")
+    text = _typed("ACQUIRER_CVV2", "CVV2: ")
+    if not re.fullmatch("[0-9]{3}", text):
+        raise Invalid("A CVV2 has three digits.")
+    return replace(card, cvv2=Secret(text))
+
+
 def chip(args: Args) -> ChipCard | None:
     """Tell the card's chip, if it is to be used. Errors: `Invalid`."""
     card = _of_card(args) if args.chip else None
@@ -265,13 +279,14 @@ def _pin_block(args: Args, pan: Secret) -> Secret:
     if key is None:
         raise Invalid("Under which key? BAYON_ZONE_PIN_KEY or --ready-file says it.")
     under = _secret(os.environ.get("BAYON_KEY_BLOCK_KEY"))
-    return encipher_pin_block(_pin(), pan, ZonePinKey.read(key, under))
+    pin = Secret(_typed("ACQUIRER_PIN", "PIN: "))
+    return encipher_pin_block(pin, pan, ZonePinKey.read(key, under))
 
 
-def _pin() -> Secret:
-    """Ask for the PIN: a person, who does not see it, else the environment or standard input."""
-    if (text := os.environ.get("ACQUIRER_PIN")) is not None:
-        return Secret(text)
+def _typed(variable: str, prompt: str) -> str:
+    """Ask for digits: a person, who does not see them, else the environment or standard input."""
+    if (text := os.environ.get(variable)) is not None:
+        return text
     if sys.stdin.isatty():
-        return Secret(getpass.getpass("PIN: "))
-    return Secret(sys.stdin.readline().strip())
+        return getpass.getpass(prompt)
+    return sys.stdin.readline().strip()

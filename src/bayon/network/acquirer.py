@@ -16,6 +16,7 @@ from bayon.cards import ChipCard
 from bayon.errors import Invalid
 from bayon.iso4217 import by_number
 from bayon.log import Secret
+from bayon.network import cvv2
 from bayon.network.iso8583 import Message
 from bayon.network.profile import Profile
 
@@ -69,6 +70,9 @@ class Plastic:
 
     pin_block: Secret | None = None
     """Upper-case hex."""
+
+    cvv2: Secret | None = None
+    """The code printed on it, three digits; for links whose profile says where it goes."""
 
     chip: ChipCard | None = None
     """Signs what is asked for, if it is there."""
@@ -199,6 +203,11 @@ def request(
     if plastic.chip is not None:
         fields[23] = plastic.chip.psn.zfill(3)
         said[55] = _signed(plastic.chip, processing, amount, stamp)
+    if plastic.cvv2 is not None:
+        assert profile.cvv2 is not None, "the profile says where it goes"
+        wire = profile.wires[profile.cvv2.field]
+        size = 0 if wire.digits else wire.size
+        said[wire.number] = cvv2.write(plastic.cvv2, profile.cvv2, size=size)
     return Message(mti=mti, fields=fields, secrets=said)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from bayon.log import Secret
-from bayon.network.fields import FIELDS
+from bayon.network.fields import FIELDS, PRIVATE
 from bayon.network.frame import BadFrame, Frame, Framer
 from bayon.network.iso8583 import BadMessage, Message, decode
 from bayon.network.profile import Profile
@@ -21,7 +21,6 @@ PAN_LENGTH_MIN: Final = 15
 """Of a shorter card number ten digits would be too many to show."""
 
 LAST_SHOWN: Final = 4
-PRIVATE: Final = frozenset(n for n, f in FIELDS.items() if f.kind == "ansb")
 ACCOUNTS: Final = frozenset({102, 103})
 """Account numbers, which with some are card numbers: the last four digits are shown."""
 

@@ -33,7 +33,10 @@ EXTENDED: Final = 65
 """Announces a third bitmap, which 1987 has no fields for."""
 
 HIDDEN: Final = frozenset({2, 20, 34, 35, 36, 45, 52, 55})
-"""Whose content is a card's: number, tracks, PIN block, chip data. Decoded into a `Secret`."""
+"""Whose content is a card's: number, tracks, PIN block, chip data. Decoded into a `Secret`.
+
+On some links one that is private is so too: see `Profile.hidden`.
+"""
 
 _PRIVATE: Final = Field("Reserved", "ansb", 3, 999)
 
@@ -136,3 +139,6 @@ FIELDS: Final[Mapping[int, Field]] = {
     **dict.fromkeys(range(105, 128), _PRIVATE),
     128: Field("Message authentication code", "b", 0, 8),
 }
+
+PRIVATE: Final = frozenset(number for number, field in FIELDS.items() if field.kind == "ansb")
+"""What two parties agree upon."""

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from bayon.errors import Invalid, Problem
 from bayon.log import Secret
-from bayon.network.fields import EXTENDED, HIDDEN
+from bayon.network.fields import EXTENDED
 from bayon.network.plan import Plan, planned, read, write
 from bayon.network.profile import Profile
 from bayon.network.wire import Check, Part, Unreadable, compiled
@@ -41,7 +41,7 @@ class Message:
     """What may be seen, though not by everybody: 48 and 56 to 63 are what two parties agreed on."""
 
     secrets: Mapping[int, Secret] = field(default_factory=dict[int, Secret])
-    """The fields that are `HIDDEN`: card number, tracks, PIN block, chip data."""
+    """What the profile hides: card number, tracks, PIN block, chip data, printed code."""
 
     def has(self, number: int) -> bool:
         """Say whether the field is there."""
@@ -71,6 +71,7 @@ class _Compiled:
 
     def __init__(self, profile: Profile) -> None:
         self.charset: str = _charset(profile)
+        self.hidden: Collection[int] = profile.hidden
         self.packed_mti: bool = profile.mti == "bcd"
         self.parts: Mapping[int, Part] = {
             number: compiled(wire, self.charset) for number, wire in profile.wires.items()
@@ -97,7 +98,9 @@ class _Compiled:
         numbers = _numbers(bitmap)
         if EXTENDED in numbers:
             raise Unreadable("announces a third")
-        return planned(numbers, self.parts) if self.missing(mti, numbers) is None else None
+        if self.missing(mti, numbers) is not None:
+            return None
+        return planned(numbers, self.parts, self.hidden)
 
     def _plan_of(self, numbers: tuple[int, ...]) -> tuple[bytes, Plan]:
         """Make the bitmap of these fields, and plan to write them."""
@@ -108,7 +111,7 @@ class _Compiled:
         second = 1 << 127 if size > _BITMAP_SIZE else 0
         bitmap = (bits | second).to_bytes(2 * _BITMAP_SIZE, "big")[:size]
         written = bitmap.hex().upper().encode(self.charset) if self._hex_bitmap else bitmap
-        return written, planned(numbers, self.parts)
+        return written, planned(numbers, self.parts, self.hidden)
 
 
 def decode(body: bytes, profile: Profile) -> Message:
@@ -149,7 +152,7 @@ def _field_by_field(wire: _Compiled, mti: str, bitmap: bytes, body: bytes, at: i
             raise BadMessage(number, "is cut short", partial=message)
         if not part.check(value):
             wrong = wrong or number
-        elif number in HIDDEN:
+        elif number in wire.hidden:
             secrets[number] = Secret(value)
         else:
             seen[number] = value

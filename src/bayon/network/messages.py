@@ -46,7 +46,7 @@ from bayon.network.asked import (
     read_card,
 )
 from bayon.network.iso8583 import BadMessage, Message, encode
-from bayon.network.proof import chip_of, proof_of, to_chip
+from bayon.network.proof import chip_of, printed_of, proof_of, to_chip
 
 ECHOED: Final = (3, 4, 7, 11, 12, 13, 32, 33, 37, 41, 42, 49, 70)
 """What an answer has of its request; a card's number is in none, since answers are kept."""
@@ -91,8 +91,8 @@ OF_ERRORS: Final[Mapping[type[BaseException], str]] = {
 def read(message: Message, terms: Terms) -> Message | Request[Move, Moved]:
     """Read a request: its answer, or what the batch is to do.
 
-    Errors: `BadMessage` (no track, two card numbers, a currency there is none of, no chip's data);
-    `BadPan`, but of what cannot be declined: that is of a card we do not know.
+    Errors: `BadMessage` (no track, two card numbers, a currency there is none of, no chip's data,
+    no printed code); `BadPan`, but of what cannot be declined: that is of a card we do not know.
     """
     if message.mti[1] == MANAGEMENT:
         return _management(message, terms)
@@ -252,7 +252,8 @@ def _authorization(asked: Asked) -> _Read:
 
 def _inquiry(asked: Asked) -> Inquire:
     assert asked.pan_digest is not None
-    return Inquire(pan_digest=asked.pan_digest, proof=proof_of(asked, chip_of(asked)))
+    proof = proof_of(asked, chip_of(asked), printed_of(asked))
+    return Inquire(pan_digest=asked.pan_digest, proof=proof)
 
 
 def _increment(asked: Asked) -> Increment:
@@ -321,7 +322,7 @@ def _request(asked: Asked, approval_code: str | None, *, posts: bool) -> Authori
         surcharge_minor=int(surcharge[1:]) if on_top else 0,
         kind="cash_withdrawal" if asked.processing in CASH else "purchase",
         merchant=_merchant(asked),
-        proof=proof_of(asked, chip_of(asked)),
+        proof=proof_of(asked, chip_of(asked), printed_of(asked)),
         partial_allowed=fields.get(24) == PARTIAL_SUPPORTED,
         posts=posts,
         trace=_trace(asked, approval_code),

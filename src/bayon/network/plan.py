@@ -6,12 +6,11 @@ kept. It only ever says yes: what it cannot read or write goes field by field in
 says why.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from bayon.network.fields import HIDDEN
 from bayon.network.wire import Check, Part, Unreadable
 
 Cut = Callable[[str], tuple[str, ...]]
@@ -51,23 +50,23 @@ class Step(NamedTuple):
 Plan = Sequence[Step]
 
 
-def planned(numbers: Iterable[int], parts: Mapping[int, Part]) -> Plan:
-    """Plan these fields, which stand in order."""
+def planned(numbers: Iterable[int], parts: Mapping[int, Part], hidden: Collection[int]) -> Plan:
+    """Plan these fields, which stand in order; those that are hidden each by itself."""
     steps: list[Step] = []
-    for joins, group in groupby(numbers, key=lambda number: _joins(number, parts[number])):
+    for joins, group in groupby(numbers, key=lambda n: "" if n in hidden else _joins(parts[n])):
         together = list(group)
         if joins and len(together) >= _SHORTEST_RUN:
             steps.append(Step(_run([parts[n] for n in together]), 0, parts[together[0]], False))
         else:
-            steps += [Step(None, n, parts[n], n in HIDDEN) for n in together]
+            steps += [Step(None, n, parts[n], n in hidden) for n in together]
     return tuple(steps)
 
 
-def _joins(number: int, part: Part) -> str:
+def _joins(part: Part) -> str:
     """Say with which fields this one makes a run: those of the same encoding, or none."""
     wire = part.wire
     odd = wire.size % 2 == 1 and wire.pad == "right"
-    if wire.digits or number in HIDDEN or wire.kind == "z" or wire.encoding in {"raw", "hex"}:
+    if wire.digits or wire.kind == "z" or wire.encoding in {"raw", "hex"}:
         return ""
     return "" if wire.encoding == "bcd" and odd else wire.encoding
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeGuard, TypeVar, cast, get_args
 
 from bayon.errors import Invalid, Problem
-from bayon.network.fields import EXTENDED, FIELDS, KINDS, Kind
+from bayon.network.fields import EXTENDED, FIELDS, HIDDEN, KINDS, PRIVATE, Kind
 from bayon.network.frame import FRAME_SIZE_MAX, LENGTH_MAX, LENGTHS, Framing, Length
 
 T = TypeVar("T", bound=str)
@@ -87,6 +87,12 @@ KEY_FIELD: Final = 125
 KEY_BLOCK_SIZE: Final = 112
 """Characters of the block of a 3DES key under one of AES, without more in its header."""
 
+CVV2: Final = "cvv2"
+CVV2_SIZE: Final = 3
+TAG_SIZE: Final = 2
+TAG_HEAD_SIZE: Final = 2 * TAG_SIZE
+"""A tag and the length of its value, two digits each."""
+
 _FILE_SIZE_MAX: Final = 65_536
 _SIZE_MAX: Final[Mapping[VarLength, int]] = {"fixed": 999, "LL": 99, "LLL": 999}
 _LL_BINARY_MAX: Final = 255
@@ -96,6 +102,7 @@ _RESPONSE_CODE: Final = re.compile(r"[0-9A-Z]{2}")
 _FIELD: Final = rf"(?:{'|'.join(str(number) for number in FIELDS)})"
 _GROUP: Final = re.compile(rf"{_FIELD}(?:\|{_FIELD})*")
 _PROCESSING: Final = re.compile(r"[0-9]{2}")
+_TAG: Final = re.compile(rf"[0-9]{{{TAG_SIZE}}}")
 _KEY_CODE: Final = re.compile(r"(?!001|002|301)[0-9]{3}")
 """What field 70 may say for a new key: not what it says of the link."""
 
@@ -125,6 +132,18 @@ class KeyField(NamedTuple):
     field: int
 
 
+class Cvv2Field(NamedTuple):
+    """Where a network says the code printed on a card: at a place of a field, or under a tag.
+
+    `at` counts characters from 1; if there is a `tag`, tags begin there, each two digits, two of
+    length, and a value.
+    """
+
+    field: int
+    at: int
+    tag: str | None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profile:
     """How one link writes its messages. Compared by identity, as what is compiled of it is kept."""
@@ -146,7 +165,13 @@ class Profile:
     """Whether a chip may have signed another amount, or in another currency, than 4 and 49 say."""
 
     key_exchange: KeyField | None
+    cvv2: Cvv2Field | None
     response_codes: Mapping[str, str]
+
+    @property
+    def hidden(self) -> frozenset[int]:
+        """Tell the fields whose content is a card's, to be decoded into a `Secret`."""
+        return HIDDEN if self.cvv2 is None else HIDDEN | {self.cvv2.field}
 
     def required(self, mti: str) -> tuple[tuple[int, ...], ...]:
         """Tell what a message must have; a repeat as much as what it repeats."""
@@ -255,6 +280,7 @@ def _profile(table: _Table, name: str) -> Profile:
     framing = _framing(table.table("framing"))
     charset: Charset = table.choice("charset", get_args(Charset), "ascii")
     wires = _wires(table)
+    key_exchange = _key_exchange(table, wires)
     profile = Profile(
         name=name,
         framing=framing,
@@ -266,7 +292,8 @@ def _profile(table: _Table, name: str) -> Profile:
         inquiry=table.texts("inquiry", INQUIRY, _PROCESSING),
         surcharge_on_top=table.flag("surcharge_on_top"),
         chip_amount_differs=table.flag("chip_amount_differs"),
-        key_exchange=_key_exchange(table, wires),
+        key_exchange=key_exchange,
+        cvv2=_cvv2(table, wires, key_exchange),
         response_codes=_response_codes(table.table("response_codes"), wires[39].kind),
     )
     table.close()
@@ -372,6 +399,32 @@ def _key_exchange(table: _Table, wires: Mapping[int, Wire]) -> KeyField | None:
         said.wrong("field", f"must have room for a key block, {KEY_BLOCK_SIZE} characters", None)
     said.close()
     return KeyField(code, field)
+
+
+def _cvv2(
+    table: _Table, wires: Mapping[int, Wire], key_exchange: KeyField | None
+) -> Cvv2Field | None:
+    """Read where a card's printed code comes; where nothing is said, it does not."""
+    if CVV2 not in table.keys():  # noqa: SIM118 - no mapping, as above
+        return None
+    said = table.table(CVV2)
+    tag = said.text("tag", "", _TAG) if "tag" in said.keys() else None  # noqa: SIM118 - as above
+    field = said.whole("field", 0, at_most=max(FIELDS))
+    last = _last_place(wires[field], tag) if field in PRIVATE else 0
+    if field and not last:
+        said.wrong("field", "must be text with room: one of 46 to 48, 56 to 63, 104 to 127", None)
+    elif key_exchange is not None and field == key_exchange.field:
+        said.wrong("field", "must be another than keys come in", None)
+    at = said.whole("at", 1, at_most=last or _SIZE_MAX["LLL"])
+    said.close()
+    return Cvv2Field(field, at, tag)
+
+
+def _last_place(wire: Wire, tag: str | None) -> int:
+    """Tell the last character of a field at which a code may begin, or its tags; 0 if none."""
+    if wire.kind not in {"an", "ans", "ansb"}:
+        return 0
+    return max(0, wire.size - CVV2_SIZE + 1 - (0 if tag is None else TAG_HEAD_SIZE))
 
 
 def _response_codes(table: _Table, kind: Kind) -> Mapping[str, str]:

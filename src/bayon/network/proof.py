@@ -9,8 +9,10 @@ from typing import Final
 from bayon import iso4217
 from bayon.cards import ChipData, ChipProof, Proof
 from bayon.log import Secret
+from bayon.network import cvv2
 from bayon.network.asked import AMOUNT_SIZE, Asked, is_told
 from bayon.network.iso8583 import BadMessage, Message
+from bayon.network.wire import Unreadable
 
 CHIP_ENTRY: Final = frozenset({"05", "07"})
 """Field 22, its first two digits: the chip was read, so the CVV is the chip's."""
@@ -19,14 +21,15 @@ FIRST_CARD: Final = "000"
 """Field 23, where it is not said which of several cards of a number it is."""
 
 
-def proof_of(asked: Asked, chip: ChipProof | None = None) -> Proof:
+def proof_of(asked: Asked, chip: ChipProof | None = None, printed: Secret | None = None) -> Proof:
     """Read what shows the card was there; a PIN that cannot be read counts as a wrong one."""
     fields, track = asked.message.fields, asked.track
     if track is None:
-        return Proof(pin=_pin(asked), expiry=_expiry(fields.get(14)), chip=chip)
+        return Proof(pin=_pin(asked), cvv2=printed, expiry=_expiry(fields.get(14)), chip=chip)
     by_chip = fields.get(22, "")[:2] in CHIP_ENTRY
     return Proof(
         pin=_pin(asked),
+        cvv2=printed,
         expiry=(track.exp_year, track.exp_month),
         cvv_right=None if track.cvv is None else asked.terms.vault.is_cvv(track, chip=by_chip),
         chip=chip,
@@ -47,6 +50,21 @@ def chip_of(asked: Asked) -> ChipProof | None:
         raise BadMessage(55, "is no chip's data", partial=asked.message)
     genuine = vault.is_cryptogram(said, asked.pan, psn=psn)
     return ChipProof(data=said, psn=psn, genuine=genuine, agrees=_is_signed(asked, said))
+
+
+def printed_of(asked: Asked) -> Secret | None:
+    """Read the code printed on a card, where the profile says it is; not of what is told.
+
+    Errors: `BadMessage` when what is there is not three digits.
+    """
+    place = asked.terms.profile.cvv2
+    data = None if place is None else asked.message.secrets.get(place.field)
+    if place is None or data is None or is_told(asked.message.mti):
+        return None
+    try:
+        return cvv2.read(data, place)
+    except Unreadable as error:
+        raise BadMessage(place.field, error.reason, partial=asked.message) from None
 
 
 def _is_signed(asked: Asked, said: ChipData) -> bool:
