@@ -55,6 +55,8 @@ NOT_AT_ALL: Final = {
     "KeySentBefore": NETWORK,
     "BadOriginal": CLI,
     "ClearingFileNotFound": CLI,
+    "BadRecipient": CLI,
+    "BatchNotFound": CLI,
     "OpenItemNotFound": CLI,
     "NotLinkable": CLI,
     "NoAnswer": CLI,

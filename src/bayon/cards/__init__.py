@@ -95,6 +95,15 @@ from bayon.cards.pin import WeakPin
 from bayon.cards.pin_block import PinFormat, ZonePinKey, encipher_pin_block
 from bayon.cards.presentment import FILE_SIZE_MAX as CLEARING_FILE_SIZE_MAX
 from bayon.cards.presentment import ClearingFile, Total
+from bayon.cards.production import (
+    BureauFile,
+    Exported,
+    card_batches,
+    export_again,
+    export_cards,
+    note_written,
+)
+from bayon.cards.production_store import CardBatch
 from bayon.cards.rate_file import FILE_SIZE_MAX as RATES_FILE_SIZE_MAX
 from bayon.cards.rate_file import read_rate, read_rates
 from bayon.cards.rate_table import list_rates, set_rates
@@ -106,6 +115,7 @@ from bayon.cards.rates import (
     read_conversion_rate,
     write_conversion_rate,
 )
+from bayon.cards.recipient import Recipient
 from bayon.cards.redeem import HolderLink, look_up, redeem
 from bayon.cards.review import Policy, decide_review, waiting_for_review
 from bayon.cards.rotate import reseal, sealed_under
@@ -129,8 +139,10 @@ __all__ = [
     "BadKeyBlock",
     "BadPan",
     "BadPin",
+    "BureauFile",
     "Card",
     "CardAccountNotFound",
+    "CardBatch",
     "CardNotFound",
     "CardStatus",
     "CardType",
@@ -150,6 +162,7 @@ __all__ = [
     "Desk",
     "Entry",
     "Expire",
+    "Exported",
     "FeeRule",
     "Filters",
     "HolderLink",
@@ -182,6 +195,7 @@ __all__ = [
     "Proof",
     "Rate",
     "Readied",
+    "Recipient",
     "Reverse",
     "SentKey",
     "TokenType",
@@ -201,6 +215,7 @@ __all__ = [
     "begin_clearing",
     "billing_for_clearing",
     "billing_for_hold",
+    "card_batches",
     "categories",
     "category_of",
     "check",
@@ -212,6 +227,8 @@ __all__ = [
     "decide_review",
     "document",
     "encipher_pin_block",
+    "export_again",
+    "export_cards",
     "find_account",
     "find_card",
     "find_cardholder",
@@ -234,6 +251,7 @@ __all__ = [
     "mcc_of",
     "move",
     "newest_sent_keys",
+    "note_written",
     "open_accounts",
     "open_items",
     "read_clearing_csv",

@@ -97,3 +97,15 @@ def write_track_2(
 ) -> str:
     """Write track 2 with `=`, at most 37 characters; the reverse of reading it."""
     return f"{pan}={exp_year % 100:02}{exp_month:02}{service_code}{KEY_INDEX}{pvv}{cvv}"
+
+
+def write_track_1(
+    *, pan: str, name: str, exp_year: int, exp_month: int, service_code: str, pvv: str, cvv: str
+) -> str:
+    """Write track 1 in format B, at most 63 characters; its PVV and CVV stand as on track 2.
+
+    `name` ends its surname with `/`. Start `%`, end `?` and check character are the encoder's, as
+    on track 2. Source: ISO/IEC 7813.
+    """
+    expiry = f"{exp_year % 100:02}{exp_month:02}"
+    return f"B{pan}^{name}^{expiry}{service_code}{KEY_INDEX}{pvv}{cvv}"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from bayon.cards import store
+from bayon.cards import production_store, store
 from bayon.cards.model import (
     Account,
     BadAttributes,
@@ -52,7 +52,8 @@ async def issue_cards(
 ) -> list[Card | BayonError]:
     """Make cards, unactivated, for three years to the end of the month.
 
-    Writes the cards and `card.created`. Locks the issuer's counter. Errors: `CardAccountNotFound`;
+    Writes the cards, the orders of physical ones, which a bureau makes, and `card.created`. Locks
+    the issuer's counter. Errors: `CardAccountNotFound`;
     `BadAttributes` when the account or its cardholder is not active; `RunAgain` when chance made
     a number that is taken.
     """
@@ -91,6 +92,8 @@ async def _issue(tx: Tx, command: IssueCard, vault: Vault, *, now: datetime) -> 
     card = replace(_made(account, vault, pan, now=now), type=command.type)
     if not await store.insert_card(tx, card, pan_digest=vault.pan_digest(pan)):
         raise RunAgain
+    if card.type == "physical":
+        await production_store.insert_order(tx, card)
     await tell(tx, [("card.created", card)], now=now)
     return card
 

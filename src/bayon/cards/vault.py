@@ -9,9 +9,12 @@ reveals, and a house test proves it.
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from bayon.cards import chip, cvv
 from bayon.cards.chip import ChipData, ChipProof
@@ -20,6 +23,7 @@ from bayon.cards.cvv import Track2
 from bayon.cards.hsm import Hsm, SoftHsm
 from bayon.cards.pin import KEY_SIZE, WeakPin, weakness
 from bayon.cards.pin_block import ZonePinKey
+from bayon.cards.recipient import Recipient
 from bayon.errors import Invalid
 from bayon.log import Secret
 from bayon.seal import Sealer
@@ -249,6 +253,46 @@ class Vault:
         return Secret(
             cvv.write_track_2(pan=number, **expiry, service_code=service_code, pvv=pvv, cvv=value)
         )
+
+    def cvv(self, pan: Secret, *, exp_year: int, exp_month: int, chip: bool = False) -> Secret:
+        """Calculate the CVV of a card's stripe, or its chip's own (iCVV): never to be kept."""
+        return Secret(
+            self._hsm.cvv(
+                pan=pan.reveal(),
+                exp_year=exp_year,
+                exp_month=exp_month,
+                service_code=cvv.CHIP if chip else cvv.STRIPE_SERVICE,
+            )
+        )
+
+    def track_1(self, pan: Secret, *, name: str, exp_year: int, exp_month: int) -> Secret:
+        """Write track 1 as it is on a card's stripe, CVV included; `name` as track 1 has it."""
+        number = pan.reveal()
+        expiry = {"exp_year": exp_year, "exp_month": exp_month}
+        service_code = cvv.STRIPE_SERVICE
+        value = self._hsm.cvv(pan=number, **expiry, service_code=service_code)
+        return Secret(
+            cvv.write_track_1(
+                pan=number, name=name, **expiry, service_code=service_code, pvv=NO_PVV, cvv=value
+            )
+        )
+
+    def track_2_equivalent(self, pan: Secret, *, exp_year: int, exp_month: int) -> Secret:
+        """Write tag 57, a chip's image of track 2, in hex: its separator D, filled with F.
+
+        Source: EMV Book 3, annex A.
+        """
+        track = self.track_2(pan, exp_year=exp_year, exp_month=exp_month, chip=True).reveal()
+        return Secret(track.replace("=", "D") + "F" * (len(track) % 2))
+
+    def encipher(self, document: Mapping[str, object], recipient: Recipient) -> bytes:
+        """Write a document as JSON, its `Secret`s in clear, which its recipient alone can read."""
+
+        def reveal(value: object) -> str:
+            assert isinstance(value, Secret)
+            return value.reveal()
+
+        return recipient.encipher(msgspec.json.encode(document, enc_hook=reveal))
 
     def check_values(self) -> dict[str, str]:
         """Tell the check values of the keys, by the names of their settings: six hex digits each.

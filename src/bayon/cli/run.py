@@ -25,6 +25,7 @@ VERBS: Final = (
     ("issuers", "issuers", "issuers_verbs", "issuers of cards: create, list"),
     ("cardholders", "issuers", "cardholders_verbs", "reviews: waiting, approve, reject"),
     ("tokens", "access", "tokens_verbs", "access tokens: create, list, revoke"),
+    ("cards", "production", "cards_verbs", "physical cards, for their bureau: export, exports"),
     ("rates", "rates", "rates_verbs", "exchange rates: set, list, import"),
     ("clearing", "clearing", "clearing_verbs", "what was cleared: import, unmatched, report"),
     ("webhooks", "webhooks", "webhooks_verbs", "list, create, listen, replay"),
