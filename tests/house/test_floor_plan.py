@@ -56,8 +56,8 @@ ROOMS: Final = {
         "query reply samples shapes transactions wire"
     ),
     "network": (
-        "acquirer asked client connection describe dial exchange fields frame glance host iso8583 "
-        "links load messages plan profile proof wire"
+        "acquirer asked client connection cvv2 describe dial exchange fields frame glance host "
+        "iso8583 links load messages plan profile proof wire"
     ),
     "pages": (
         "forms guard landing manual page pin_form pins receipts refusals returning views words"
@@ -75,7 +75,7 @@ NAMES_THAT_SAY_NOTHING: Final = words("""
 PURE: Final = words("""
     errors money iso4217 ids clock keyset config log seal chip chip_card cipher cvv emboss hsm
     key_block personalise pin pin_block recipient vault clearing_csv clearing_ipm countries
-    presentment billing advise original messages asked proof texts merchants rate_file
+    presentment billing advise original messages asked proof cvv2 texts merchants rate_file
     schedule sign model book document order wire jsonapi iso8583 attributes query shapes samples
     tokens envelope fields limits paths openapi khqr tlv picture
 """)

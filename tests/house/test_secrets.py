@@ -69,6 +69,8 @@ MAY_REVEAL: Final = {
     "keys.py:_each": "takes each key, to be judged",
     "keys.py:_each_of": "takes the links' keys, to be judged",
     "keys.py:_refuse_bad_versions": "judges what the sealer would not take",
+    "network/cvv2.py:read": "takes the printed code out of its field",
+    "network/cvv2.py:write": "writes the field of a printed code, as a terminal does",
     "network/describe.py:masked_pan": "shows what of a card number may be seen",
     "network/iso8583.py:encode": "writes a frame",
     "serve.py:_database": "connects",
