@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from bayon.cards import KeyBlockKey
+from bayon.cards import KeyBlockKey, ZonePinKey
 from bayon.db import Database
 from bayon.network import Caller, Message, load_profile
 from bayon.payments import Rail, find_accounts, khqr
@@ -179,7 +179,9 @@ async def test_a_network_sends_a_key_and_no_weak_one(home: Home, server: Server)
     await running.said(r'"event": "(ready)"')
     caller = await Caller.open("127.0.0.1", port, load_profile(str(file)), timeout_s=60)
     codes: list[str] = []
-    for stan, key in enumerate((secrets.token_hex(16), PRINTED[0], env["BAYON_ZONE_PIN_KEY"])):
+    good = secrets.token_hex(16)
+    sent = ZonePinKey(bytes.fromhex(good))
+    for stan, key in enumerate((good, PRINTED[0], env["BAYON_ZONE_PIN_KEY"])):
         block = KeyBlockKey(UNDER).wrap(bytes.fromhex(key), "T")
         fields = {7: "1120080000", 11: f"{stan:06d}", 70: "161", 125: block}
         answer = await caller.ask(Message(mti="0800", fields=fields), timeout_s=60)
@@ -187,7 +189,14 @@ async def test_a_network_sends_a_key_and_no_weak_one(home: Home, server: Server)
     caller.close()
     assert codes == ["00", "63", "63"]
     assert (await running.stop()).code == 0
-    assert await query(url, "SELECT count(*) FROM cards.zone_key") == 1
+    for under, value in (
+        ({"BAYON_KEY_BLOCK_KEY": UNDER.hex()}, sent.check_value()),
+        ({"BAYON_KEY_BLOCK_KEY": secrets.token_hex(32)}, "unreadable"),
+        ({}, "unknown"),
+    ):
+        listed = await home.bayon("vault", "sent-keys", stdin=b"", BAYON_DATABASE_URL=url, **under)
+        (line,) = listed.out.splitlines()
+        assert [*line.split("\t")[:2], line.split("\t")[3]] == ["default", "1", value]
     said = running.err_file.read_text()
     assert [said.count(event) for event in ("network.key_taken", "network.key_refused")] == [1, 2]
     await server.drop(url)

@@ -122,7 +122,7 @@ from bayon.cards.rotate import reseal, sealed_under
 from bayon.cards.till import Moved
 from bayon.cards.topup import Topup
 from bayon.cards.vault import BadPan, BadPin, Vault, VaultKeys
-from bayon.cards.zone_key_store import SentKey, newest_sent_keys
+from bayon.cards.zone_key_store import SentKey, newest_sent_keys, sent_keys
 from bayon.cards.zone_keys import KeySentBefore, keep_sent_key
 
 __all__ = [
@@ -267,6 +267,7 @@ __all__ = [
     "reseal",
     "response_code",
     "sealed_under",
+    "sent_keys",
     "set_rates",
     "update_account",
     "update_card",

@@ -34,6 +34,17 @@ async def newest_sent_keys(tx: Tx, *, links: Sequence[str]) -> list[SentKey]:
     return [SentKey(**row) for row in rows]
 
 
+async def sent_keys(tx: Tx) -> list[SentKey]:
+    """List all keys there ever were, by link and version."""
+    rows = await tx.rows(
+        """
+        SELECT k.link, k.version, k.block, k.upon, k.received_at FROM cards.zone_key AS k
+        ORDER BY k.link, k.version
+        """
+    )
+    return [SentKey(**row) for row in rows]
+
+
 async def was_sent(tx: Tx, *, link: str, block: str) -> bool:
     """Tell whether a link's network has sent this very block at any time."""
     sql = "SELECT EXISTS (SELECT 1 FROM cards.zone_key WHERE link = $1 AND block = $2)"

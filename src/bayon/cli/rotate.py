@@ -8,7 +8,7 @@ from uuid import UUID
 from bayon import cards, sandbox
 from bayon.cards import Vault
 from bayon.cli.connect import Args, add_verb, is_sandbox, with_database
-from bayon.cli.wrap import wrap_verb
+from bayon.cli.wrap import sent_keys_verb, wrap_verb
 from bayon.config import Settings
 from bayon.db import Database, Tx
 from bayon.errors import Invalid
@@ -36,6 +36,7 @@ def vault_verbs(parser: argparse.ArgumentParser) -> None:
         verbs.add_parser("new-key", help="a sandbox's next key (yours is a setting)"), _new_key
     )
     wrap_verb(verbs.add_parser("wrap", help="make a key block of a zone PIN key"))
+    sent_keys_verb(verbs.add_parser("sent-keys", help="list the zone PIN keys networks have sent"))
 
 
 async def vault_of(tx: Tx, settings: Settings) -> Vault:

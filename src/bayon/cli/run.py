@@ -29,7 +29,7 @@ VERBS: Final = (
     ("rates", "rates", "rates_verbs", "exchange rates: set, list, import"),
     ("clearing", "clearing", "clearing_verbs", "what was cleared: import, unmatched, report"),
     ("webhooks", "webhooks", "webhooks_verbs", "list, create, listen, replay"),
-    ("vault", "rotate", "vault_verbs", "keys: rotate, new-key, wrap"),
+    ("vault", "rotate", "vault_verbs", "keys: rotate, new-key, wrap, sent-keys"),
     ("khqr", "codes", "khqr_verbs", "KHQR codes: make, read"),
     ("iso", "dumps", "iso_verbs", "ISO 8583 messages: describe"),
     ("acquirer", "acquirer", "acquirer_verbs", "a shop's bank: purchase, reverse, load, echo"),
