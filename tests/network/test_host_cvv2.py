@@ -3,12 +3,15 @@
 psec calculates the right ones.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, LiteralString, cast
 
 import pytest
 
 from bayon.cards import Card
+from bayon.cards.authorize import CVV2_TRIES_MAX
 from bayon.db import Database
 from bayon.log import Secret
 from bayon.network import acquirer, cvv2
@@ -27,6 +30,7 @@ from cards_factories import (
     make_purse,
 )
 from network.hosts import (
+    Hosted,
     all_same,
     changed,
     hosted,
@@ -260,6 +264,22 @@ async def test_whoever_guesses_is_right_no_more_and_the_pin_frees_the_code(db: D
         assert await tries_of(db, card) == 5
         assert await bank.codes(pins[1], read_off(card)) == ["00", "00"]
         assert await tries_of(db, card) == 0
+
+
+async def test_of_many_guesses_at_once_five_are_looked_at(db: Database) -> None:
+    purse = await make_purse(db, usd_minor=10_000)
+    card = purse.card
+    links = [make_link(profile=TAGS) for _ in range(2)]
+
+    async def codes(host: Hosted, offs: Sequence[int]) -> list[str]:
+        async with host.called() as bank:
+            return await asyncio.gather(*(bank.code(read_off(card, off=off)) for off in offs))
+
+    async with hosted(db, links[0]) as one, hosted(db, links[1]) as other:
+        answers = await asyncio.gather(codes(one, range(1, 20)), codes(other, range(20, 40)))
+        assert {code for each in answers for code in each} == {"05"}
+        assert await codes(one, [0]) == ["05"]
+    assert await tries_of(db, card) == CVV2_TRIES_MAX
 
 
 async def test_a_wrong_code_tries_no_pin(db: Database) -> None:
