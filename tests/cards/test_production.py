@@ -1,6 +1,9 @@
 """Cards for a bureau: each in one file, which it alone can read, whatever happens in between."""
 
 import asyncio
+import hashlib
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +21,7 @@ from bayon.cards.production import BatchNotFound
 from bayon.cards.recipient import BadRecipient
 from bayon.db import Database, Tx
 from bayon.errors import Invalid
+from bayon.ledger import Finding
 from bayon.log import Secret
 from cards.oracles import psec_cvv_of
 from cards.plastic import BUREAU, RECIPIENT, order_cards, read_by_bureau
@@ -33,7 +37,7 @@ from cards_factories import (
     make_purse,
     now_of,
 )
-from house.source import SCHEMA
+from house.source import ROOT, SCHEMA
 
 OTHER_KEYS: Final = Vault(replace(VAULT_KEYS, vault_keys=Secret("1:" + "ab" * 32)))
 BATCHES: Final = "SELECT count(*) FROM cards.production_batch"
@@ -93,7 +97,7 @@ async def update(db: Database, card: Card, status: CardStatus) -> None:
 
 
 async def rename(db: Database, purse: Purse, name: str, address: str = "Siem Reap") -> None:
-    """Give a purse's cardholder another name and address, and accept them."""
+    """Give a purse's cardholder another name and address."""
 
     async def work(tx: Tx) -> None:
         await tx.run(
@@ -182,10 +186,34 @@ async def test_a_file_says_all_that_goes_onto_a_card_and_nothing_else(
                 "delivery": {
                     "name": "Tang Dara",
                     "address": "#87, Street 63 (Trasak Paem), Phnom Penh, Cambodia",
+                    "phone_number": "+855715200960",
                 },
             }
         ],
     }
+
+
+async def test_the_page_shows_a_file_as_it_is(db: Database, purse: Purse) -> None:
+    page = (ROOT / "docs/cards.md").read_text()
+    blocks = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (shown,) = [json.loads(block) for block in blocks if "bayon-card-production" in block]
+    sql = "UPDATE cards.cardholder SET additional_details = $1"
+    details = json.dumps(shown["cards"][0]["additional_details"])
+    await db.transaction(lambda tx: tx.run(sql, details))
+    await order_cards(db, purse)
+    made = content((await export(db, purse)).file)
+    assert shape_of(made) == shape_of(shown)
+    assert made["cards"][0]["additional_details"] == shown["cards"][0]["additional_details"]
+
+
+def shape_of(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Tell the members and types of a JSON value."""
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return {name: shape_of(each) for name, each in members.items()}
+    if isinstance(value, list):
+        return [shape_of(each) for each in cast("list[Any]", value)]
+    return type(cast("object", value))
 
 
 async def test_what_is_on_a_card_is_believed_when_the_card_is_used(
@@ -223,6 +251,7 @@ async def test_only_the_bureau_can_read_it_and_nothing_of_it_is_kept(
     made = await order_cards(db, purse, 3)
     file = (await export(db, purse)).file
     assert file is not None
+    assert file.digest == hashlib.sha256(file.content).digest()
     again = await export_again(db, file.batch.id)
     assert again.content != file.content  # another key each time
     numbers = [VAULT.open_pan(card.pan_sealed, card_id=card.id).reveal() for card in made]
@@ -307,6 +336,18 @@ async def test_a_card_waits_while_its_holder_is_under_review_or_rejected(
     assert ids((await export(db, purse)).file) == [str(card.id)]
 
 
+async def test_what_has_expired_while_it_waited_is_left_out(db: Database, purse: Purse) -> None:
+    expired, last = await order_cards(db, purse, 2)
+    sql = "UPDATE cards.card SET exp_year = $2, exp_month = $3 WHERE id = $1"
+    now = await db.read(now_of)
+    then = now.replace(day=1) - timedelta(days=1)
+    for card, month in (expired, then), (last, now):
+        to = (card.id, month.year, month.month)
+        await db.transaction(lambda tx, to=to: tx.run(sql, *to))
+    exported = await export(db, purse)
+    assert (ids(exported.file), exported.waiting) == ([str(last.id)], 0)
+
+
 async def test_another_issuers_cards_stay_where_they_are(db: Database, purse: Purse) -> None:
     other = await make_purse(db)
     theirs = await order_cards(db, other)
@@ -386,7 +427,7 @@ async def test_what_was_recorded_and_not_written_is_told_and_made_again(
     assert lost is not None
     (listed,) = await db.read(cards.card_batches)
     assert (listed.id, listed.cards, listed.issuer) == (lost.batch.id, 2, purse.issuer.name)
-    assert (listed.files, listed.written_at) == (0, None)
+    assert (listed.files, listed.written_at, listed.digest) == (0, None, None)
     after = await export(db, purse)
     assert (after.file, after.not_written) == (None, (lost.batch.id,))
     again = await export_again(db, lost.batch.id)
@@ -394,7 +435,7 @@ async def test_what_was_recorded_and_not_written_is_told_and_made_again(
     assert content(again) == content(lost)
     await note(db, again)
     (listed,) = await db.read(cards.card_batches)
-    assert listed.files == 1
+    assert (listed.files, listed.digest) == (1, again.digest)
     assert listed.written_at is not None
     assert listed.written_at - listed.created_at < timedelta(minutes=1)
     assert (await export(db, purse)).not_written == ()
@@ -429,9 +470,12 @@ async def test_once_more_are_the_same_cards_and_names_whatever_they_are_by_now(
         del card["delivery"]
     assert told == before
     rows = await db.read(
-        lambda tx: tx.rows("SELECT recipient FROM cards.production_file ORDER BY begun_at, id")
+        lambda tx: tx.rows(
+            "SELECT recipient, digest FROM cards.production_file ORDER BY begun_at, id"
+        )
     )
     assert [row["recipient"] for row in rows] == [RECIPIENT.key, another.key, RECIPIENT.key]
+    assert [row["digest"] for row in rows[:2]] == [first.digest, again.digest]
     assert await value(db, BATCHES) == 1
 
 
@@ -493,7 +537,22 @@ async def test_what_was_ordered_before_there_were_orders_waits_too(
 ) -> None:
     made = await order_cards(db, purse, 2)
     await db.transaction(lambda tx: tx.run("DELETE FROM cards.production_order"))
+    assert await db.transaction(cards.check, isolation="repeatable_read") == [
+        Finding("a physical card is ordered", str(card.id)) for card in made
+    ]
     sql = (SCHEMA / "0019_cards_production.sql").read_text()
     statement = cast("LiteralString", sql[sql.index("INSERT INTO") :])
     await db.transaction(lambda tx: tx.run(statement))
     assert ids((await export(db, purse)).file) == their_ids(made)
+
+
+async def test_a_batch_that_has_not_the_cards_it_says_is_found(db: Database, purse: Purse) -> None:
+    await order_cards(db, purse, 2)
+    file = (await export(db, purse)).file
+    assert file is not None
+    sql = "UPDATE cards.production_batch SET cards = $1"
+    await db.transaction(lambda tx: tx.run(sql, 3))
+    assert await db.transaction(cards.check, isolation="repeatable_read") == [
+        Finding("a batch has the cards it says", str(file.batch.id))
+    ]
+    await db.transaction(lambda tx: tx.run(sql, 2))

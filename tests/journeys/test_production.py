@@ -1,6 +1,7 @@
 """`bayon cards` as a process: cards are ordered, exported once, killed half-way, exported again."""
 
 import asyncio
+import hashlib
 import re
 import signal
 import stat
@@ -116,7 +117,8 @@ async def test_a_card_that_was_ordered_over_the_api_gets_to_the_bureau(home: Hom
     assert (done.code, done.err) == (0, "")
     file = home.folder / "cards.age"
     document = read_by_bureau(file.read_bytes())
-    assert done.out == f"{document['batch_id']}\t1 cards\tcards.age\n"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert done.out == f"{document['batch_id']}\t1 cards\tcards.age\tSHA-256 {digest}\n"
     assert card_ids(document) == [card["id"]]
     (made,) = document["cards"]
     assert VAULT.last_four(Secret(made["pan"])) == card["attributes"]["last_four"]
@@ -142,7 +144,10 @@ async def test_each_card_is_exported_once_and_a_batch_as_often_as_it_is_asked_fo
     other = pyrage.x25519.Identity.generate()
     to = ("--recipient", str(other.to_public()))
     again = await operator.export("again.age", "--again", batch_id, *to)
-    assert (again.code, again.out) == (0, f"{batch_id}\t2 cards\tagain.age\n")
+    assert (again.code, again.out[: again.out.rindex("\t")]) == (
+        0,
+        f"{batch_id}\t2 cards\tagain.age",
+    )
     sealed = (operator.home.folder / "again.age").read_bytes()
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(sealed, [BUREAU])
@@ -155,6 +160,9 @@ async def test_each_card_is_exported_once_and_a_batch_as_often_as_it_is_asked_fo
         ["2 cards", operator.purse.issuer.name],
     ]
     assert [line[4].partition(",")[0] for line in listed] == ["written once", "written 2 times"]
+    assert [line[5] for line in listed] == [
+        done.out.strip().split("\t")[3] for done in (second, again)
+    ]
     numbers = [card["pan"] for card in operator.read("one.age")["cards"]]
     for path in operator.home.folder.iterdir():
         if path.is_file():
@@ -224,7 +232,7 @@ async def test_where_the_file_cannot_be_written_its_batch_is_told_and_made_again
     assert operator.left() == []
     told = await operator.export("more.age")
     assert told.err.splitlines()[1:] == [
-        f"Batch {batch_id} was never written: bayon cards export --again {batch_id}"
+        f"Batch {batch_id} may not be written: bayon cards export --again {batch_id}"
     ]
     assert (await operator.export("cards.age", "--again", batch_id)).code == 0
     assert card_ids(operator.read("cards.age")) == made

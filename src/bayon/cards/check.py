@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from bayon import events, ledger
-from bayon.cards import clearing_store
+from bayon.cards import clearing_store, production_store
 from bayon.cards import transaction_store as store
 from bayon.cards.model import Transaction
 from bayon.db import Tx
@@ -34,7 +34,8 @@ async def check(tx: Tx, *, page_size: int = PAGE_SIZE) -> list[Finding]:
     Invariants: a settled transaction moved its amount on its account in its direction, another
     moved nothing; a pending one holds its amount, another holds nothing; each was told of once; it
     is on its card's account, and its account its issuer's; what a clearing record tells of is
-    settled; no account's money is moved or held by anything else.
+    settled; no account's money is moved or held by anything else; a physical card was ordered of
+    its bureau, and a batch has the cards it says.
     """
     found: list[Finding] = []
     after: UUID | None = None
@@ -47,7 +48,16 @@ async def check(tx: Tx, *, page_size: int = PAGE_SIZE) -> list[Finding]:
     ]
     lost = await clearing_store.lost_transactions(tx)
     found += [Finding("a clearing record's transaction is settled", str(i)) for i in lost]
-    return [*found, *await _causes(tx, page_size)]
+    return [*found, *await _production(tx), *await _causes(tx, page_size)]
+
+
+async def _production(tx: Tx) -> list[Finding]:
+    """Look for cards that no bureau would ever make, and for batches that are not whole."""
+    laws = {
+        "a physical card is ordered": await production_store.never_ordered(tx),
+        "a batch has the cards it says": await production_store.miscounted(tx),
+    }
+    return [Finding(law, str(i)) for law, broken in laws.items() for i in broken]
 
 
 async def _causes(tx: Tx, page_size: int) -> list[Finding]:

@@ -45,6 +45,7 @@ class Ordered:
     pan_sealed: bytes
     name: str
     address: str
+    phone_number: str
     additional_details: Texts
     embossed: str | None = None
     """The name on the card, from when it is in a batch."""
@@ -94,7 +95,11 @@ def _card(card: Ordered, vault: Vault) -> dict[str, object]:
             "track_2_equivalent": vault.track_2_equivalent(pan, exp_year=year, exp_month=month),
             "icvv": vault.cvv(pan, exp_year=year, exp_month=month, chip=True),
         },
-        "delivery": {"name": card.name, "address": card.address},
+        "delivery": {
+            "name": card.name,
+            "address": card.address,
+            "phone_number": f"+{card.phone_number}",
+        },
     }
 
 

@@ -5,6 +5,7 @@ moment, what was kept is listed, and its file is made again. So no card is forgo
 two batches; that two files are of the same cards, their batch's id says.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,11 +35,15 @@ class BatchNotFound(NotFound):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BureauFile:
-    """A file for the bureau that is still to be written: its batch's cards, enciphered."""
+    """A file for the bureau that is still to be written: its batch's cards, enciphered.
+
+    `digest`: SHA-256 of the content, by which a bureau knows the file to be ours.
+    """
 
     id: UUID
     batch: Batch
     content: bytes
+    digest: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,13 +71,13 @@ async def export_cards(
     """
     issuer = await find_issuer(tx, issuer_id=issuer_id)
     not_written = await store.not_written(tx, issuer_id=issuer_id)
-    ready, not_embossed = await _take(tx, issuer_id, limit)
+    ready, not_embossed = await _take(tx, issuer_id, limit, now=now)
     file = None
     if ready:
         batch = Batch(id=uuid7(), issuer_id=issuer.id, cards=len(ready), created_at=now)
         await store.insert_batch(tx, batch, ready)
         file = await _begin(tx, batch, ready, issuer, recipient, vault=vault, now=now)
-    left = await store.count_waiting(tx, issuer_id=issuer_id)
+    left = await store.count_waiting(tx, issuer_id=issuer_id, now=now)
     return Exported(
         file=file,
         not_embossed=tuple(not_embossed),
@@ -108,14 +113,16 @@ async def card_batches(tx: Tx) -> list[CardBatch]:
     return await store.newest_batches(tx, limit=LISTED_MAX)
 
 
-async def _take(tx: Tx, issuer_id: UUID, limit: int) -> tuple[list[Ordered], list[UUID]]:
+async def _take(
+    tx: Tx, issuer_id: UUID, limit: int, *, now: datetime
+) -> tuple[list[Ordered], list[UUID]]:
     """Lock orders until enough can be embossed, or there are no more; and who cannot be."""
     ready: list[Ordered] = []
     not_embossed: list[UUID] = []
     after = UUID(int=0)
     while len(ready) < limit and (
         page := await store.lock_waiting(
-            tx, issuer_id=issuer_id, after=after, limit=limit - len(ready)
+            tx, issuer_id=issuer_id, after=after, limit=limit - len(ready), now=now
         )
     ):
         after = page[-1].card_id
@@ -136,6 +143,10 @@ async def _begin(
     now: datetime,
 ) -> BureauFile:
     document = personalise(batch, ordered, issuer=issuer, vault=vault)
-    file = BureauFile(id=uuid7(), batch=batch, content=vault.encipher(document, recipient))
-    await store.insert_file(tx, file.id, batch_id=batch.id, recipient=recipient.key, now=now)
+    content = vault.encipher(document, recipient)
+    digest = hashlib.sha256(content).digest()
+    file = BureauFile(id=uuid7(), batch=batch, content=content, digest=digest)
+    await store.insert_file(
+        tx, file.id, batch_id=batch.id, recipient=recipient.key, digest=digest, now=now
+    )
     return file

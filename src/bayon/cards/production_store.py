@@ -14,19 +14,19 @@ from bayon.db import Tx
 
 _ORDERED: Final = """
     SELECT o.card_id, c.type, c.exp_month, c.exp_year, c.pan_sealed, h.name, h.address,
-        h.additional_details, o.embossed
+        h.phone_number, h.additional_details, o.embossed
     FROM cards.production_order AS o
     JOIN cards.card AS c ON c.id = o.card_id
     JOIN cards.cardholder AS h ON h.id = c.cardholder_id """
 _WAITS: Final = """
     o.batch_id IS NULL AND c.status NOT IN ('canceled', 'lost', 'stolen')
-    AND h.status = 'active' """
+    AND h.status = 'active' AND (c.exp_year, c.exp_month) >= ($2::int, $3::int) """
 _TEXTS: Final = dict[str, object]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardBatch:
-    """A batch as it is listed: its files, and when the last of them was whole, if one was."""
+    """A batch as it is listed: how many files were whole, and of the last of them when and what."""
 
     id: UUID
     issuer: str
@@ -34,6 +34,7 @@ class CardBatch:
     created_at: datetime
     files: int
     written_at: datetime | None
+    digest: bytes | None
 
 
 async def insert_order(tx: Tx, card: Card) -> None:
@@ -45,21 +46,25 @@ async def insert_order(tx: Tx, card: Card) -> None:
     )
 
 
-async def lock_waiting(tx: Tx, *, issuer_id: UUID, after: UUID, limit: int) -> list[Ordered]:
+async def lock_waiting(
+    tx: Tx, *, issuer_id: UUID, after: UUID, limit: int, now: datetime
+) -> list[Ordered]:
     """Lock orders that wait, of cards after that one by id; skips those another export has."""
     rows = await tx.rows(
         _ORDERED
-        + "WHERE o.issuer_id = $1 AND o.card_id > $2 AND "
+        + "WHERE o.issuer_id = $1 AND o.card_id > $4 AND "
         + _WAITS
-        + "ORDER BY o.card_id LIMIT $3 FOR UPDATE OF o SKIP LOCKED",
+        + "ORDER BY o.card_id LIMIT $5 FOR UPDATE OF o SKIP LOCKED",
         issuer_id,
+        now.year,
+        now.month,
         after,
         limit,
     )
     return [_ordered(row) for row in rows]
 
 
-async def count_waiting(tx: Tx, *, issuer_id: UUID) -> int:
+async def count_waiting(tx: Tx, *, issuer_id: UUID, now: datetime) -> int:
     """Count the orders of an issuer that wait."""
     count: int = await tx.value(
         """
@@ -69,6 +74,8 @@ async def count_waiting(tx: Tx, *, issuer_id: UUID) -> int:
         WHERE o.issuer_id = $1 AND """
         + _WAITS,
         issuer_id,
+        now.year,
+        now.month,
     )
     return count
 
@@ -112,17 +119,18 @@ async def ordered_in(tx: Tx, batch_id: UUID) -> list[Ordered]:
 
 
 async def insert_file(
-    tx: Tx, file_id: UUID, *, batch_id: UUID, recipient: str, now: datetime
+    tx: Tx, file_id: UUID, *, batch_id: UUID, recipient: str, digest: bytes, now: datetime
 ) -> None:
     """Insert a file that is about to be written."""
     await tx.run(
         """
-        INSERT INTO cards.production_file (id, batch_id, recipient, begun_at)
-        VALUES ($1, $2, $3, $4)
+        INSERT INTO cards.production_file (id, batch_id, recipient, digest, begun_at)
+        VALUES ($1, $2, $3, $4, $5)
         """,
         file_id,
         batch_id,
         recipient,
+        digest,
         now,
     )
 
@@ -153,7 +161,9 @@ async def newest_batches(tx: Tx, *, limit: int) -> list[CardBatch]:
     rows = await tx.rows(
         """
         SELECT b.id, i.name AS issuer, b.cards, b.created_at, count(f.written_at) AS files,
-            max(f.written_at) AS written_at
+            max(f.written_at) AS written_at,
+            (array_agg(f.digest ORDER BY f.written_at DESC)
+                FILTER (WHERE f.written_at IS NOT NULL))[1] AS digest
         FROM cards.production_batch AS b
         JOIN cards.issuer AS i ON i.id = b.issuer_id
         LEFT JOIN cards.production_file AS f ON f.batch_id = b.id
@@ -162,6 +172,34 @@ async def newest_batches(tx: Tx, *, limit: int) -> list[CardBatch]:
         limit,
     )
     return [CardBatch(**dict(row)) for row in rows]
+
+
+async def never_ordered(tx: Tx) -> list[UUID]:
+    """List physical cards that nobody has in hand yet, and that were never ordered."""
+    rows = await tx.rows(
+        """
+        SELECT c.id FROM cards.card AS c
+        WHERE c.type = 'physical' AND c.status = 'unactivated' AND NOT EXISTS (
+            SELECT FROM cards.production_order AS o WHERE o.card_id = c.id
+        )
+        ORDER BY c.id
+        """
+    )
+    return [row["id"] for row in rows]
+
+
+async def miscounted(tx: Tx) -> list[UUID]:
+    """List batches that have not as many cards as they say."""
+    rows = await tx.rows(
+        """
+        SELECT b.id FROM cards.production_batch AS b
+        WHERE b.cards <> (
+            SELECT count(*) FROM cards.production_order AS o WHERE o.batch_id = b.id
+        )
+        ORDER BY b.id
+        """
+    )
+    return [row["id"] for row in rows]
 
 
 def _ordered(row: Any) -> Ordered:  # noqa: ANN401 - a Record, whose columns have no types

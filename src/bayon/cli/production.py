@@ -59,7 +59,7 @@ async def _export(args: Args) -> int:
             exported = await _recorded(args, db, vault, recipient)
             if exported.file is not None:
                 _finish(part, args.out, exported.file)
-                print(f"{exported.file.batch.id}\t{exported.file.batch.cards} cards\t{args.out}")
+                _tell(exported.file, args.out)
                 await _note(db, exported.file)
         return exported
 
@@ -68,7 +68,7 @@ async def _export(args: Args) -> int:
         print("No card waits to be made: no file was written.", file=sys.stderr)
     for batch_id in exported.not_written:
         print(
-            f"Batch {batch_id} was never written: bayon cards export --again {batch_id}",
+            f"Batch {batch_id} may not be written: bayon cards export --again {batch_id}",
             file=sys.stderr,
         )
     for card_id in exported.not_embossed:
@@ -107,7 +107,7 @@ async def _note(db: Database, file: BureauFile) -> None:
 def _begun(out: Path) -> Generator[tuple[Path, FileIO]]:
     """Open a file beside the one that is wanted, before anything is recorded; gone at the end.
 
-    Errors: `Invalid` when the file is there already; OSError when nothing can be written there.
+    Errors: `Invalid` when something is there already; OSError when nothing can be written there.
     """
     if os.path.lexists(out):
         raise Invalid(f"{out} is there already, and is not overwritten.")
@@ -137,6 +137,10 @@ def _finish(part: tuple[Path, FileIO], out: Path, file: BureauFile) -> None:
         ) from error
 
 
+def _tell(file: BureauFile, out: Path) -> None:
+    print(f"{file.batch.id}\t{file.batch.cards} cards\t{out}\tSHA-256 {file.digest.hex()}")
+
+
 def _fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -153,10 +157,10 @@ async def _exports(args: Args) -> int:
 
 
 def _files(batch: CardBatch) -> str:
-    if batch.written_at is None:
+    if batch.written_at is None or batch.digest is None:
         return f"not written: bayon cards export --again {batch.id}"
     times = "once" if batch.files == 1 else f"{batch.files} times"
-    return f"written {times}, last {_local(batch.written_at)}"
+    return f"written {times}, last {_local(batch.written_at)}\tSHA-256 {batch.digest.hex()}"
 
 
 def _local(at: datetime) -> str:

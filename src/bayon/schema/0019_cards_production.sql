@@ -9,12 +9,13 @@ CREATE TABLE cards.production_batch (
 
 CREATE INDEX production_batch_created ON cards.production_batch (created_at, id);
 
--- Every file that may have left with a batch's card numbers, and whose key opens it. written_at: null
--- until it is whole on the disk.
+-- Every file that may have left with a batch's card numbers, and whose key opens it. digest: SHA-256 of
+-- the file, enciphered as it is. written_at: null until it is whole on the disk.
 CREATE TABLE cards.production_file (
     id uuid PRIMARY KEY,
     batch_id uuid NOT NULL REFERENCES cards.production_batch,
     recipient text NOT NULL,
+    digest bytea NOT NULL CHECK (length(digest) = 32),
     begun_at timestamptz NOT NULL,
     written_at timestamptz
 );
