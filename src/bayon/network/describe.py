@@ -100,6 +100,7 @@ _RESPONSES: Final[Mapping[str, str]] = {
     "91": "issuer unavailable",
     "94": "duplicate",
     "96": "system malfunction",
+    "N7": "wrong CVV2",
 }
 _MANAGEMENT: Final[Mapping[str, str]] = {
     "001": "sign-on",
