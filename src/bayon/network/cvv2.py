@@ -2,7 +2,7 @@
 
 Pure. It comes and goes as a `Secret`, and so does the field it stands in.
 
-Source: Mastercard's 48.92 (tags) and Visa's 126.10 (a place), as processors' public pages have them.
+Source: Mastercard's 48.92 (tags) and Visa's 126.10 (a place), as public pages of processors tell.
 """
 
 import re
