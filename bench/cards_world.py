@@ -12,12 +12,13 @@ account of its own; over thirty days, up to now; one in a hundred is told two ho
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from bayon import cards, web
 from bayon.cards import (

@@ -4,9 +4,10 @@ import itertools
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
+
+from msgspec import Struct
 
 from bayon import cards, ledger
 from bayon.batch import Key, Request
@@ -64,8 +65,7 @@ DOCUMENT_URL: Final = "https://via.placeholder.com/600.png"
 _numbers: Final = itertools.count(1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Purse:
+class Purse(Struct, frozen=True, kw_only=True):
     """An issuer, one of its cardholders, an account and a card of it."""
 
     issuer: Issuer

@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from bayon import ledger
 from bayon.batch import Key, KeyReused, Reply, Request, answer_all, answer_once
@@ -228,7 +229,7 @@ async def test_error_is_not_stored_and_the_key_stays_free(bank: Bank) -> None:
 
 async def test_decline_is_stored(bank: Bank) -> None:
     # The sink has nothing yet, and later it has.
-    broke = replace(bank.ask("k"), command=replace(bank.ask().command, **turned(bank)))
+    broke = structs.replace(bank.ask("k"), command=replace(bank.ask().command, **turned(bank)))
     first = await bank.once(broke)
     assert first.startswith(b"insufficient_funds")
     await bank.once(bank.ask(amount_minor=50))
@@ -245,7 +246,7 @@ async def test_request_whose_transaction_fails_leaves_no_answer(bank: Bank) -> N
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await bank.once(replace(bank.ask("k"), render=broken))
+        await bank.once(structs.replace(bank.ask("k"), render=broken))
     assert (await bank.stored(), await bank.moved_minor()) == (0, 0)
 
 
@@ -345,7 +346,7 @@ async def test_statements_are_as_many_whatever_the_batch(bank: Bank) -> None:
 
 
 def voiding(bank: Bank, key: str, *, by: str) -> Ask:
-    return replace(bank.ask(by), voids=(bank.ask(key).keys[0].digest,))
+    return structs.replace(bank.ask(by), voids=(bank.ask(key).keys[0].digest,))
 
 
 async def test_what_is_void_is_refused_and_has_no_effect(bank: Bank) -> None:
@@ -400,7 +401,9 @@ async def test_of_an_original_and_its_reversal_in_two_processes_one_is_first(
 
 def anew(bank: Bank, key: str, body: bytes = b"{}") -> Ask:
     request = bank.ask(key, body=body)
-    return replace(request, keys=tuple(replace(each, anew=True) for each in request.keys))
+    return structs.replace(
+        request, keys=tuple(structs.replace(each, anew=True) for each in request.keys)
+    )
 
 
 async def test_what_comes_anew_is_done_and_its_repeats_get_its_answer(bank: Bank) -> None:

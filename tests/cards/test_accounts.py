@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from bayon import cards, ledger
 from bayon.cards import (

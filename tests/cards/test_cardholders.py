@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import replace
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 
 from bayon import cards
 from bayon.cards import BadAttributes, Cardholder, CardholderNotFound

@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Final, get_args
 
 import pytest
+from msgspec.structs import replace
 
 from bayon import cards
 from bayon.cards import (

@@ -1,9 +1,9 @@
 """What comes after an authorisation and before its clearing: more, less, nothing, or too late."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bayon import ledger
 from bayon.cards import (

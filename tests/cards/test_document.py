@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from bayon.cards import Account, Card, Cardholder, FeeRule, Issuer, ManagementToken, document
 from bayon.cards.model import Decline, Fee, Merchant, Transaction

@@ -1,5 +1,6 @@
 """Key blocks: made and read as another program does, and what was changed is no key."""
 
+import itertools
 import secrets
 import string
 from typing import Final
@@ -175,6 +176,7 @@ CLEAR: Final = bytes([0, 128]) + KEY + bytes(14)
         ("D0112P0TB00E0000", bytes([0, 129]) + KEY + bytes(14), "a length that none of 3DES has"),
         ("D0080P0TB00E0000", bytes([0, 128]) + KEY[:14], "a length that none of 3DES has"),
     ],
+    ids=itertools.count(),  # the key is another in each process
 )
 def test_what_is_signed_and_still_wrong_is_refused(
     header: str, clear: bytes, says: str | None

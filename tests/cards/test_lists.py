@@ -1,15 +1,17 @@
 """Lists: pages in the order of commits, whatever arrives meanwhile, against a small reference."""
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from bayon import cards, events
 from bayon.cards import (
@@ -135,7 +137,7 @@ async def walk(
         window = Window(size=chance.choice((1, 2, 3, 10, chance.randint(1, 100))))
         if seen:
             cursor = chance.choice(seen)
-            window = replace(window, **{chance.choice(("before", "after")): cursor})
+            window = dataclasses.replace(window, **{chance.choice(("before", "after")): cursor})
         page = await read(db, lister, window)
         found = [row.id for row in page.items], page.newer, page.older
         rows = everything()

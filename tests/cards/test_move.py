@@ -1,11 +1,12 @@
 """Authorise, clear and top up: every guard in its order, and what moves where."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from bayon import cards, ledger
 from bayon.cards import (
@@ -36,6 +37,7 @@ from bayon.ledger import Balance
 from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX, Currency
 from cards.oracles import psec_cvv_of
+from cards.plastic import order_cards
 from cards_factories import (
     PIN,
     VAULT,
@@ -221,7 +223,6 @@ async def test_guards_decline_in_their_order_and_move_nothing(
 @pytest.mark.parametrize(
     ("status", "decline", "code"),
     [
-        ("unactivated", Decline.CARD_NOT_ACTIVATED, "62"),
         ("inactive", Decline.CARD_INACTIVE, "62"),
         ("canceled", Decline.CARD_CANCELED, "46"),
         ("lost", Decline.CARD_LOST, "41"),
@@ -238,6 +239,13 @@ async def test_each_state_of_a_card_but_active_declines_with_its_code(
     declined = await move_one(db, command)
     assert declined.decline_reason == decline
     assert response_code(declined, asked_minor=command.amount_minor) == code
+
+
+async def test_a_card_nobody_has_activated_declines(db: Database, purse: Purse) -> None:
+    (card,) = await order_cards(db, purse)
+    declined = await move_one(db, make_authorize(card, 1))
+    assert declined.decline_reason == Decline.CARD_NOT_ACTIVATED
+    assert response_code(declined, asked_minor=1) == "62"
 
 
 CODES: Final = {

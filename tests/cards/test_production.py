@@ -1,17 +1,18 @@
 """Cards for a bureau: each in one file, which it alone can read, whatever happens in between."""
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, LiteralString, cast
 from uuid import UUID, uuid4
 
 import pyrage
 import pytest
+from msgspec.structs import replace
 
 from bayon import cards
 from bayon.cards import BureauFile, Card, Exported, IssueCard, Recipient, Vault
@@ -39,7 +40,7 @@ from cards_factories import (
 )
 from house.source import ROOT, SCHEMA
 
-OTHER_KEYS: Final = Vault(replace(VAULT_KEYS, vault_keys=Secret("1:" + "ab" * 32)))
+OTHER_KEYS: Final = Vault(dataclasses.replace(VAULT_KEYS, vault_keys=Secret("1:" + "ab" * 32)))
 BATCHES: Final = "SELECT count(*) FROM cards.production_batch"
 FILES: Final = "SELECT count(*) FROM cards.production_file"
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from bayon import cards
 from bayon.cards import Cardholder, Issuer, Policy, review_store

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from bayon.cards import (
     ImportCard,
@@ -129,7 +130,7 @@ async def test_nothing_else_of_a_card_changes_and_it_can_still_be_used(db: Datab
 
     async def look(tx: Tx) -> object:
         found = await find_card(tx, issuer_id=card.issuer_id, card_id=card.id)
-        return replace(found, pan_sealed=b"")
+        return structs.replace(found, pan_sealed=b"")
 
     async def use(of: Vault) -> bool:
         async def work(tx: Tx) -> bool:

@@ -6,12 +6,12 @@ Changed are hosts, ids and tokens, nothing else. What cannot be as printed stand
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from bayon.batch import Request
 from bayon.cards import Authorize, Clear, Merchant, Move, Transaction

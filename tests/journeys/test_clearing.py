@@ -6,12 +6,12 @@ import io
 import re
 import signal
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from bayon.cards import ImportCard, Trace, import_card
 from bayon.db import Database, Tx

@@ -5,21 +5,19 @@ from decimal import Decimal
 import pytest
 
 from bayon import cards
-from bayon.cards import Card, IssueCard, NewRate
-from bayon.cards.issue import issue_cards
+from bayon.cards import NewRate
 from bayon.cards.model import CardStatus
 from bayon.db import Database, Tx
-from bayon.errors import BayonError
 from bayon.log import Secret
 from bayon.network import acquirer
 from bayon.network.acquirer import Amount, Place, Plastic
 from bayon.network.iso8583 import Message, decode
 from bayon.network.profile import SHIPPED
+from cards.plastic import order_cards
 from cards_factories import (
     PIN,
     VAULT,
     WRONG_PIN,
-    Purse,
     balance_of,
     make_card,
     make_purse,
@@ -91,25 +89,11 @@ STATES: list[tuple[CardStatus, str]] = [
 ]
 
 
-async def issue(db: Database, purse: Purse) -> Card:
-    """Issue a card that nobody has activated yet."""
-
-    async def work(tx: Tx) -> Card | BayonError:
-        command = IssueCard(issuer_id=purse.issuer.id, account_id=purse.account.id, type="physical")
-        (made,) = await issue_cards(tx, [command], vault=VAULT, now=await now_of(tx))
-        return made
-
-    card = await db.transaction(work)
-    assert isinstance(card, Card)
-    assert card.status == "unactivated"
-    return card
-
-
 async def test_each_decline_has_its_code(db: Database) -> None:
     purse = await make_purse(db, usd_minor=10 * DOLLARS)
     account, card = purse.account, purse.card
     in_state = [(await make_card(db, account, status=status), code) for status, code in STATES]
-    issued = await issue(db, purse)
+    (issued,) = await order_cards(db, purse)
     over = await make_card(db, account, exp=(1, 2020))
     with_pin = await make_card(db, account)
     unknown = Plastic(pan=VAULT.make_pan("91160009"))

@@ -8,9 +8,10 @@ returns as an error is not stored; whatever else it returns is, declines too.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from bayon.batch import store
 from bayon.batch.store import StoredAnswer
@@ -33,8 +34,7 @@ class KeyReused(Conflict):
     code = "key_reused"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Key:
+class Key(Struct, frozen=True, kw_only=True):
     """One key of a request, made by `Key.of`; 32 bytes each."""
 
     digest: bytes
@@ -58,8 +58,7 @@ class Key:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request(Generic[C, O]):
+class Request(Struct, Generic[C, O], frozen=True, kw_only=True):
     """A command on its way, with what turns its outcome into the answer's bytes.
 
     `voids` are digests of requests that must have no effect if they come later: what a reversal
@@ -73,8 +72,7 @@ class Request(Generic[C, O]):
     voids: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply(Generic[O]):
+class Reply(Struct, Generic[O], frozen=True, kw_only=True):
     """The answer's bytes; `outcome` is None when the answer was stored before."""
 
     answer: bytes

@@ -1,10 +1,12 @@
 """Accounts of cardholders: opened with a ledger account under them, in batches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon import ledger
 from bayon.cards import store
@@ -28,8 +30,7 @@ NUMBER: Final = "/data/attributes/number"
 CARDHOLDER: Final = "/data/relationships/cardholder"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OpenCardAccount:
+class OpenCardAccount(Struct, frozen=True, kw_only=True):
     """Open an account of a cardholder under the issuer's own number of six digits."""
 
     issuer_id: UUID

@@ -1,6 +1,7 @@
 """Advise: what was decided in our stead, and is told afterwards. It cannot be declined. Pure."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon import ledger
 from bayon.cards.authorize import Authorize, asked_for, declined, hold
@@ -13,8 +14,7 @@ from bayon.errors import BayonError
 from bayon.ledger import Book
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Advise:
+class Advise(Struct, frozen=True, kw_only=True):
     """Hold what was approved in our stead; for an authorisation that is known, instead of its own.
 
     `approved` is false where it was declined in our stead: that is recorded, or gives back what is

@@ -4,10 +4,12 @@ A ladder of guards, each answering a `Decline`, then the effect: what is one mes
 amount at once, cash from a machine among it; everything else is held until it is cleared.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon import ledger
 from bayon.cards.billing import SURCHARGE, Amounts, Rates, billed, pay, share
@@ -66,8 +68,7 @@ APPROVED: Final = "00"
 APPROVED_IN_PART: Final = "10"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True, kw_only=True):
     """What came with a request to show that the card was there, and its holder.
 
     `expiry` is year and month; `cvv_right` was judged where the track was read, and so was what the
@@ -84,8 +85,7 @@ class Proof:
 NO_PROOF: Final = Proof()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Authorize:
+class Authorize(Struct, frozen=True, kw_only=True):
     """A request to spend with a card, in minor units of the merchant's currency.
 
     The card is named by its issuer and its id, or by its number's digest. `billing` is the amount
@@ -110,8 +110,7 @@ class Authorize:
     verdict: Verdict | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inquire:
+class Inquire(Struct, frozen=True, kw_only=True):
     """A question about a card: whether it is good, and what is on its account."""
 
     pan_digest: bytes

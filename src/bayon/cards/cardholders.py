@@ -1,12 +1,13 @@
 """Cardholders: whom cards are made out to. A profile that is new or changed is reviewed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards import store
 from bayon.cards.model import Cardholder, CardholderNotFound, Texts
@@ -21,8 +22,7 @@ MERGED: Final = ("additional_details", "metadata")
 DOCUMENTS: Final = ("photo_url", "identity_document_url")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CreateCardholder:
+class CreateCardholder(Struct, frozen=True, kw_only=True):
     """A profile, as the issuer knows it. `phone_number` is E.164 without its plus."""
 
     issuer_id: UUID

@@ -3,10 +3,12 @@
 An increment is a decision like the first one; a reversal and an expiry cannot be declined.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon import ledger
 from bayon.cards.authorize import NO_PROOF, Proof, declined, judge_card
@@ -23,8 +25,7 @@ FINANCIAL: Final = "02"
 """How the MTI of what was one message begins."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Increment:
+class Increment(Struct, frozen=True, kw_only=True):
     """Hold more for a pending transaction, named by its issuer and id, or by what it came with.
 
     The amount is the merchant's, and in the currency of the transaction: in none other it is found.
@@ -39,8 +40,7 @@ class Increment:
     trace: Trace | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reverse:
+class Reverse(Struct, frozen=True, kw_only=True):
     """Take a transaction back, or an amount of it: a pending one, or one that was posted at once.
 
     All of it, or `amount_minor` of the merchant's, or all but `remaining_minor`. In a currency that
@@ -56,8 +56,7 @@ class Reverse:
     trace: Trace | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Expire:
+class Expire(Struct, frozen=True, kw_only=True):
     """Give a pending transaction's hold back, as time does."""
 
     issuer_id: UUID

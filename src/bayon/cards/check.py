@@ -1,9 +1,10 @@
 """Cards' invariants, recomputed from the rows of the room, the ledger's and the events'."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon import events, ledger
 from bayon.cards import clearing_store, production_store
@@ -18,8 +19,7 @@ FIRST_TOLD: Final = ("transaction.created", "transaction.declined")
 _Moved = Mapping[UUID, Sequence[tuple[UUID, UUID, int]]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True, kw_only=True):
     """What belongs to a page of transactions, by transaction, and the accounts' ledger accounts."""
 
     moved: _Moved

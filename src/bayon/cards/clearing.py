@@ -1,8 +1,10 @@
 """Clearing: what an authorisation held becomes final. Pure, on a book of locked rows."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon import ledger
 from bayon.cards.authorize import fees_of
@@ -23,8 +25,7 @@ from bayon.ledger import Book
 from bayon.money import AMOUNT_MINOR_MAX
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clear:
+class Clear(Struct, frozen=True, kw_only=True):
     """Clear a pending transaction, or an expired one, for its amount unless another is given.
 
     The amount is the merchant's, `billing_minor` what it comes to on the account (else at the
@@ -38,8 +39,7 @@ class Clear:
     final: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Present:
+class Present(Struct, frozen=True, kw_only=True):
     """Post what was cleared: money taken, or given back (a refund).
 
     The card is named by its issuer and its id, or by its number's digest. With an `original` that

@@ -7,10 +7,12 @@ card, no exchange rate) is tried again with its file.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards import clearing_store as store
 from bayon.cards.clearing import Present
@@ -38,8 +40,7 @@ class ClearingFileNotFound(NotFound):
     code = "clearing_file_not_found"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Readied:
+class Readied(Struct, frozen=True, kw_only=True):
     """A record of a file with the digests it is known by; no card number in clear."""
 
     place: int

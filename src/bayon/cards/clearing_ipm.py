@@ -12,11 +12,11 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Literal, cast
 
 from cardutil import config, mciipm  # pyright: ignore[reportMissingTypeStubs] - has none
+from msgspec import Struct, field
 
 from bayon.cards.countries import country_of
 from bayon.cards.merchants import category_of
@@ -65,8 +65,7 @@ _DIGITS: Final = re.compile(r"[0-9]+")
 _PDS: Final = re.compile(r"([0-9]{4})([0-9]{3})")
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     records: list[Presentment | Note] = field(default_factory=list[Presentment | Note])
     problems: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     inside: bool = False
@@ -75,8 +74,7 @@ class _Reading:
     amount_minor: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Record:
+class _Record(Struct, frozen=True, kw_only=True):
     """One message: its fields and its PDS by name, and what was found wrong with it."""
 
     line: int

@@ -1,12 +1,12 @@
 """Every statement on clearing files and their records, of the schema `cards`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from bayon.cards.presentment import Form, Total
 from bayon.db import Tx
@@ -20,8 +20,7 @@ _ENTRY: Final = """ r.file_id, r.place, r.line, r.key, r.state, r.reason, r.kind
 _TOTALS: Final = msgspec.json.Decoder(tuple[Total, ...])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportedFile:
+class ImportedFile(Struct, frozen=True, kw_only=True):
     """A clearing file as it was imported; `finished_at` is None until all records have a state."""
 
     id: UUID
@@ -34,8 +33,7 @@ class ImportedFile:
     finished_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """What became of one record; `place` is its number among a file's, `line` where it stands."""
 
     file_id: UUID
@@ -217,7 +215,7 @@ async def lost_transactions(tx: Tx) -> list[UUID]:
 
 
 def _arrays(entries: Sequence[Entry]) -> list[list[object]]:
-    names = Entry.__dataclass_fields__
+    names = Entry.__struct_fields__
     return [[getattr(each, name) for each in entries] for name in names]
 
 

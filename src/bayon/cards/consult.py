@@ -7,12 +7,13 @@ second; where nobody is, a request costs nothing.
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from bayon import events
 from bayon.batch import Batcher

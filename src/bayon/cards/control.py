@@ -1,10 +1,11 @@
 """Control: see and change what a card, or an account with all its cards, may be used for."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from bayon.cards import controls_store as store
 from bayon.cards.controls import NO_CONTROLS, NOTHING_USED, Controlled, begin_of, day_of

@@ -11,14 +11,15 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Final
 from uuid import UUID
 
+from msgspec import Struct
+
 from bayon.cards.model import Decline, Merchant, Transaction
 
 PHNOM_PENH: Final = timezone(timedelta(hours=7), "Asia/Phnom_Penh")
 """Cambodia knows no summer time: no table of zones is needed."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Controls:
+class Controls(Struct, frozen=True, kw_only=True):
     """Limits in minor units of the account, and where it may be used; what is None is no limit.
 
     MCCs have four digits, countries two letters. Nothing is in an allowed list that is empty.
@@ -41,8 +42,7 @@ class Controls:
 NO_CONTROLS: Final = Controls()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Used:
+class Used(Struct, frozen=True, kw_only=True):
     """What was used on a day: an amount in minor units, and how often."""
 
     amount_minor: int = 0
@@ -52,8 +52,7 @@ class Used:
 NOTHING_USED: Final = Used()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Controlled:
+class Controlled(Struct, frozen=True, kw_only=True):
     """The controls of a card or an account, by its id, and what was used today."""
 
     id: UUID

@@ -1,10 +1,10 @@
 """The statements on who is asked before a decision, of the schema `cards`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from bayon.cards.model import Decider
 from bayon.db import Tx
@@ -12,8 +12,7 @@ from bayon.db import Tx
 _DECIDER = msgspec.json.Decoder(Decider)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """A card that is asked about, and whose it is."""
 
     id: UUID

@@ -6,12 +6,12 @@ reviews. Everything else is a transaction of its own.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
+from msgspec.structs import replace
 
 from bayon import ledger
 from bayon.batch import Batcher, Reply, Request, Verb, answer_all, answer_once

@@ -4,9 +4,10 @@ Another issuer's id is not found. Lists are in the order of their commits, the n
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.cards import store, transaction_store
 from bayon.cards.model import (
@@ -30,8 +31,7 @@ SHOWN: Final[tuple[Status, ...]] = ("pending", "settled")
 ADJUSTMENTS: Final[tuple[Adjustment, ...]] = ("credit", "debit")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Filters:
+class Filters(Struct, frozen=True, kw_only=True):
     """Which transactions are wanted; None is any. `span` is of when they happened."""
 
     account_id: UUID | None = None
@@ -41,8 +41,7 @@ class Filters:
     span: Span | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Ids of an issuer's resources, by kind."""
 
     cardholder_ids: Iterable[UUID] = ()

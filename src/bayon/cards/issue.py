@@ -1,10 +1,12 @@
 """Issue: a card is made for an account, its number by the vault; the sandbox imports others'."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards import production_store, store
 from bayon.cards.model import (
@@ -26,8 +28,7 @@ YEARS: Final = 3
 ACCOUNT: Final = "/data/relationships/account"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IssueCard:
+class IssueCard(Struct, frozen=True, kw_only=True):
     """Make a card for an account."""
 
     issuer_id: UUID
@@ -35,8 +36,7 @@ class IssueCard:
     type: CardType = "physical"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportCard:
+class ImportCard(Struct, frozen=True, kw_only=True):
     """Take a card that was made elsewhere: active at once, with its PIN if it has one."""
 
     issuer_id: UUID

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon import events, ledger
 from bayon.cards import store
@@ -26,8 +28,7 @@ NAME_LENGTH_MAX: Final = 100
 _BIN: Final = re.compile(r"[0-9]{6,9}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewDecider:
+class NewDecider(Struct, frozen=True, kw_only=True):
     """Whom an issuer has asked from now on, with the sealed secret that signs; or nobody."""
 
     decider: Decider | None

@@ -3,10 +3,12 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards import store
 from bayon.cards.model import (
@@ -38,8 +40,7 @@ MANAGED_IN: Final[dict[TokenType, frozenset[CardStatus]]] = {
 """In which states of the card there are links of a type."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CreateToken:
+class CreateToken(Struct, frozen=True, kw_only=True):
     """Make a link for a card's holder."""
 
     issuer_id: UUID

@@ -1,11 +1,12 @@
 """The nouns of card management, frozen. Amounts are integers of minor units, instants are UTC."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Literal
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.errors import Conflict, Denied, Invalid, NotFound, Problem
 from bayon.money import Currency
@@ -118,8 +119,7 @@ class Decline(StrEnum):
     STAND_IN_DECLINED = "stand_in_declined"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FeeRule:
+class FeeRule(Struct, frozen=True, kw_only=True):
     """What an issuer takes for something: a flat amount, and a share in hundredths of a percent."""
 
     flat_minor: int = 0
@@ -130,8 +130,7 @@ class FeeRule:
         return self.flat_minor + (amount_minor * self.basis_points + 5_000) // 10_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decider:
+class Decider(Struct, frozen=True, kw_only=True):
     """Whom an issuer has asked before a card of its own is decided on.
 
     Without an answer by `timeout_ms` it is the `default`.
@@ -142,16 +141,14 @@ class Decider:
     default: Literal["approve", "decline"] = "decline"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What an issuer has said of a request; `amount_minor`: not more than this, on the account."""
 
     approved: bool
     amount_minor: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Issuer:
+class Issuer(Struct, frozen=True, kw_only=True):
     """Who issues cards: a tenant. Its ledger accounts are its own side of every movement."""
 
     id: UUID
@@ -167,8 +164,7 @@ class Issuer:
     decision_secret_sealed: bytes | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cardholder:
+class Cardholder(Struct, frozen=True, kw_only=True):
     """Whom cards are made out to. `phone_number` is E.164 without its plus."""
 
     id: UUID
@@ -193,8 +189,7 @@ class Cardholder:
     review_attempts: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Account:
+class Account(Struct, frozen=True, kw_only=True):
     """A cardholder's account; what is on it, the ledger says."""
 
     id: UUID
@@ -209,8 +204,7 @@ class Account:
     updated_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
+class Card(Struct, frozen=True, kw_only=True):
     """A card, without its number: that is in the vault. `pvv` is None until a PIN was chosen.
 
     `atc` is the counter of the last genuine use of its chip, `cvv2_tries` how often in a row the
@@ -235,8 +229,7 @@ class Card:
     cvv2_tries: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ManagementToken:
+class ManagementToken(Struct, frozen=True, kw_only=True):
     """A link for one use by a card's holder; `token` is known when it is made, and never again."""
 
     id: UUID
@@ -248,8 +241,7 @@ class ManagementToken:
     expires_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Merchant:
+class Merchant(Struct, frozen=True, kw_only=True):
     """Where a card was used; `category` is the name of `mcc`, `country` two letters."""
 
     name: str
@@ -259,8 +251,7 @@ class Merchant:
     mcc: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fee:
+class Fee(Struct, frozen=True, kw_only=True):
     """What the issuer took, in the account's currency."""
 
     type: str
@@ -268,8 +259,7 @@ class Fee:
     currency: Currency
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True, kw_only=True):
     """How the card network names the message a transaction came by, for what refers to it later.
 
     `message_id` is made of the message's identity; `rrn` is the acquirer's reference, the same over
@@ -285,8 +275,7 @@ class Trace:
     acquirer: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Transaction:
+class Transaction(Struct, frozen=True, kw_only=True):
     """A card's transaction or a top-up, as the account sees it.
 
     `amount_minor` is the whole effect on the account, fees included, in its currency;

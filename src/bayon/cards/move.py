@@ -6,8 +6,9 @@ one statement each. A decline is recorded and moves nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from bayon.cards.advise import Advise, advise, replace_amount
 from bayon.cards.authorize import Authorize, Inquire, authorize, judge

@@ -1,17 +1,17 @@
 """Every statement on open items: clearing records and messages that a person has to look at."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.db import Tx
 
 Source = Literal["clearing", "network"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OpenItem:
+class OpenItem(Struct, frozen=True, kw_only=True):
     """Something nobody could match: a record of a clearing file, or a message of the network.
 
     `item` names it: `FILE-ID:LINE`, or a message's id. `what`: of a record its state, of a message

@@ -5,10 +5,11 @@ belongs to gives its hold back. A message that cannot be declined was acknowledg
 what it said to the transaction it is about.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.cards import open_item_store as store
 from bayon.cards import transaction_store
@@ -36,8 +37,7 @@ class NotLinkable(Conflict):
     code = "not_linkable"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Named:
+class _Named(Struct, frozen=True, kw_only=True):
     """An item's name, read: a record's file and line, or a message's id."""
 
     id: UUID

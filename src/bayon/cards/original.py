@@ -7,17 +7,17 @@ Source: ISO 8583:1987, field 90; what processors print of their matching (docs/n
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.cards.model import Trace, Transaction
 
 UnmatchedKind = Literal["reversal", "advice", "completion"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Original:
+class Original(Struct, frozen=True, kw_only=True):
     """What a message says of the one it is about; `amount_minor` in the merchant's currency.
 
     `tolerance_percent`: by how much, of the amount that was authorised, it may be another.
@@ -33,8 +33,7 @@ class Original:
     tolerance_percent: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unmatched:
+class Unmatched(Struct, frozen=True, kw_only=True):
     """A message that cannot be declined, and could not be done: kept for a person to see."""
 
     kind: UnmatchedKind

@@ -5,10 +5,11 @@ whoever writes the file has never seen what is in it. A PIN is not there: its ho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.cards.cvv import STRIPE_SERVICE
 from bayon.cards.emboss import name_on_track
@@ -24,8 +25,7 @@ PSN: Final = "00"
 """The sequence number of a number's first card, which each of ours is."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True):
     """Cards that went to the bureau in one file; `cards` is how many."""
 
     id: UUID
@@ -34,8 +34,7 @@ class Batch:
     created_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ordered:
+class Ordered(Struct, frozen=True, kw_only=True):
     """A card that is to be made, and whose it is."""
 
     card_id: UUID

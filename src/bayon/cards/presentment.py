@@ -7,9 +7,10 @@ up or an end that is missing refuses all of it, before anything is posted.
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from bayon.cards.model import Adjustment, Kind, Merchant
 from bayon.errors import Invalid, Problem
@@ -24,8 +25,7 @@ Form = Literal["csv", "ipm"]
 _TEXT: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z ./-]{0,38}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Presentment:
+class Presentment(Struct, frozen=True, kw_only=True):
     """One cleared amount: money taken, or given back. `billing` as the network calculated it.
 
     `reference` is the acquirer's, one for each presentment; `reverses`: it takes an earlier one
@@ -49,8 +49,7 @@ class Presentment:
     final: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class Note(Struct, frozen=True, kw_only=True):
     """A record that is counted and kept for a person, and not posted: a chargeback, a fee."""
 
     line: int
@@ -60,8 +59,7 @@ class Note:
     currency: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Total:
+class Total(Struct, frozen=True, kw_only=True):
     """How many presentments there are of one direction and currency, and what they come to."""
 
     adjustment: Adjustment
@@ -70,8 +68,7 @@ class Total:
     amount_minor: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClearingFile:
+class ClearingFile(Struct, frozen=True, kw_only=True):
     """A file that was read whole; `digest` is the SHA-256 of its content."""
 
     form: Form

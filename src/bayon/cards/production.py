@@ -7,10 +7,12 @@ two batches; that two files are of the same cards, their batch's id says.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards import production_store as store
 from bayon.cards.emboss import emboss
@@ -33,8 +35,7 @@ class BatchNotFound(NotFound):
     code = "batch_not_found"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BureauFile:
+class BureauFile(Struct, frozen=True, kw_only=True):
     """A file for the bureau that is still to be written: its batch's cards, enciphered.
 
     `digest`: SHA-256 of the content, by which a bureau knows the file to be ours.
@@ -46,8 +47,7 @@ class BureauFile:
     digest: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exported:
+class Exported(Struct, frozen=True, kw_only=True):
     """What came of an export: a file, if a card could go, and who is left.
 
     `not_embossed`: cards whose holder's name is not in Latin letters. `waiting`: how many are left

@@ -1,12 +1,12 @@
 """Every statement on the making of cards by a bureau, of the schema `cards`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from bayon.cards.model import Card
 from bayon.cards.personalise import Batch, Ordered
@@ -24,8 +24,7 @@ _WAITS: Final = """
 _TEXTS: Final = dict[str, object]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CardBatch:
+class CardBatch(Struct, frozen=True, kw_only=True):
     """A batch as it is listed: how many files were whole, and of the last of them when and what."""
 
     id: UUID

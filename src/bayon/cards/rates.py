@@ -5,11 +5,12 @@ Calculated in exact decimals and rounded once, at the end, to a whole minor unit
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon import iso4217
 from bayon.money import AMOUNT_MINOR_MAX, Currency
@@ -25,8 +26,7 @@ _EXACT: Final = Context(prec=80, traps=[Inexact, InvalidOperation])
 """More digits than an amount, a rate and a pad have together: it calculates exactly or raises."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewRate:
+class NewRate(Struct, frozen=True, kw_only=True):
     """A rate to be set: `rate` major units of `to_code` for one major unit of `from_code`.
 
     `hold_pad_basis_points`: what is held on top, in hundredths of a percent of the amount, since
@@ -40,8 +40,7 @@ class NewRate:
     starts_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True, kw_only=True):
     """A rate as it was set, never changed: it counts from `starts_at` until another one starts."""
 
     id: UUID

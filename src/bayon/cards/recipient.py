@@ -1,8 +1,7 @@
 """Recipients: who alone can open what is enciphered to their public key, in age's format. Pure."""
 
-from dataclasses import dataclass
-
 import pyrage
+from msgspec import Struct
 
 from bayon.errors import Invalid
 
@@ -13,8 +12,7 @@ class BadRecipient(Invalid):
     code = "bad_recipient"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True, kw_only=True):
     """Somebody's public key, as `age-keygen` prints it: theirs alone is the other half."""
 
     key: str

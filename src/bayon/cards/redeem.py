@@ -1,8 +1,10 @@
 """Redeem: a card's holder uses the link that was made for it, once, and chooses a PIN."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards import store
 from bayon.cards.lifecycle import MANAGED_IN, token_digest
@@ -17,8 +19,7 @@ NAME_KM: Final = "name_km"
 """Where an issuer keeps a cardholder's Khmer name, among the additional details."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HolderLink:
+class HolderLink(Struct, frozen=True, kw_only=True):
     """What whoever has a link is shown of its card."""
 
     type: TokenType

@@ -9,12 +9,14 @@ the review that change has asked for. While some wait for a slow server, others 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards import review_store, store
 from bayon.cards.model import Cardholder, CardholderNotFound
@@ -47,16 +49,14 @@ Mode = Literal["automatic", "manual"]
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """How profiles are reviewed: by whom, and whether without documents."""
 
     mode: Mode = "automatic"
     documents_required: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """A document that was fetched."""
 
     kind: str
@@ -64,8 +64,7 @@ class Document:
     body: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True, kw_only=True):
     """A document that was not; `lasting` where asking again would not help."""
 
     kind: str

@@ -1,15 +1,15 @@
 """Every statement on reviews of cardholders, of the schema `cards`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.db import Tx
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Room:
+class Room(Struct, frozen=True, kw_only=True):
     """How many reviews may be begun: in all, of one issuer, beside those under way by issuer.
 
     `look` is how many that are due are looked at.

@@ -420,7 +420,7 @@ def _json(value: object) -> str:
 
 def _columns(noun: object) -> list[object]:
     """List a noun's values in the order of its fields, mappings as JSON."""
-    fields = cast("Any", type(noun)).__dataclass_fields__
+    fields = cast("Any", type(noun)).__struct_fields__
     values = [getattr(noun, name) for name in fields]
     return [_json(cast("object", v)) if isinstance(v, Mapping) else v for v in values]
 

@@ -2,10 +2,12 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bayon.cards.controls import Controls, Subject
 from bayon.cards.model import (
@@ -27,8 +29,7 @@ from bayon.money import Currency
 NUMBER_LENGTH: Final = 12
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Till:
+class Till(Struct, frozen=True, kw_only=True):
     """The ledger accounts on both sides of an account's movements, and the issuer's fees."""
 
     ledger_account_id: UUID
@@ -38,8 +39,7 @@ class Till:
     fees: Mapping[str, FeeRule]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seat:
+class Seat(Struct, frozen=True, kw_only=True):
     """Where a command acts: an account, and the locked card if it comes by one."""
 
     issuer_id: UUID
@@ -108,8 +108,7 @@ def new_transaction(
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True, kw_only=True):
     """What a command has come to: the transaction as it is now, and what is on the account.
 
     Without a transaction nothing was written of one: an inquiry, or a message about one that is

@@ -1,8 +1,9 @@
 """Top-up: money comes onto an account from outside. Pure, on a book of locked rows."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon import ledger
 from bayon.cards.model import BadAttributes, Transaction
@@ -11,8 +12,7 @@ from bayon.errors import BayonError
 from bayon.ledger import Book
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Topup:
+class Topup(Struct, frozen=True, kw_only=True):
     """Put an amount of minor units onto an account; `occurred_at` is when the source took it."""
 
     issuer_id: UUID

@@ -366,7 +366,7 @@ def _bounds(span: Span) -> list[object]:
 
 
 def _arrays(transactions: Sequence[Transaction]) -> list[list[object]]:
-    names = Transaction.__dataclass_fields__
+    names = Transaction.__struct_fields__
     columns = [[_plain(name, getattr(t, name)) for t in transactions] for name in names]
     traces = [t.trace or _NO_TRACE for t in transactions]
     return [*columns, *([getattr(trace, name) for trace in traces] for name in _TRACED)]
@@ -398,11 +398,11 @@ def _seat(row: Any) -> Seat:  # noqa: ANN401 - a Record, whose columns have no t
 
 
 def _card(row: Any) -> Card:  # noqa: ANN401 - a Record, whose columns have no types
-    return Card(**{name: row[name] for name in Card.__dataclass_fields__})
+    return Card(**{name: row[name] for name in Card.__struct_fields__})
 
 
 def _transaction(row: Any) -> Transaction:  # noqa: ANN401 - a Record, whose columns have no types
-    columns: dict[str, Any] = {name: row[name] for name in Transaction.__dataclass_fields__}
+    columns: dict[str, Any] = {name: row[name] for name in Transaction.__struct_fields__}
     reason, merchant = columns["decline_reason"], columns["merchant"]
     columns["currency"] = Currency(columns["currency"])
     columns["fees"] = _FEES.decode(columns["fees"])

@@ -1,14 +1,14 @@
 """Every statement on zone PIN keys that were sent, of the schema `cards`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from bayon.db import Tx
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SentKey:
+class SentKey(Struct, frozen=True, kw_only=True):
     """A zone PIN key as its network sent it: in its key block, `upon` a configured one."""
 
     link: str

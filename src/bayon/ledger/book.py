@@ -6,10 +6,12 @@ exactly as if each had been a transaction of its own.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from bayon.ids import uuid7
 from bayon.ledger.model import Account, Balance, Decline, Hold, HoldState, Transfer

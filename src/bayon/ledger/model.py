@@ -1,10 +1,11 @@
 """The ledger's nouns, frozen. Every amount is a positive integer of minor units."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 from uuid import UUID
+
+from msgspec import Struct
 
 from bayon.money import Currency
 
@@ -26,8 +27,7 @@ class Decline(StrEnum):
     HOLD_NOT_DUE = "hold_not_due"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Account:
+class Account(Struct, frozen=True, kw_only=True):
     """A ledger account. A system account has no limit.
 
     A customer account owes only what went above what was there, as the network may: by a capture
@@ -39,8 +39,7 @@ class Account:
     kind: AccountKind
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True, kw_only=True):
     """What an account has: `posted` for good, `held` of it reserved."""
 
     posted_minor: int
@@ -52,8 +51,7 @@ class Balance:
         return self.posted_minor - self.held_minor
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True, kw_only=True):
     """One amount from a debit to a credit account. Never changed, never deleted.
 
     `above_minor` is by how much what was cleared, above its hold or without one, went above what
@@ -71,8 +69,7 @@ class Transfer:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """Funds reserved, not yet moved. `open_minor` is what is still reserved of `amount_minor`.
 
     `above_minor` is by how much it went above what was there: what stood in for the issuer is owed.
