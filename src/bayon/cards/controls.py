@@ -83,6 +83,8 @@ class Usage:
 
         What was made before its card or account had a limit was never counted: nothing is below 0.
         """
+        if not self.rows:  # nothing here has a limit a day
+            return
         more = _more(after, before)
         if more == NOTHING_USED:
             return
@@ -135,6 +137,8 @@ def judge_limits(
 
     Declines: `AMOUNT_LIMIT` of any subject, then `COUNT_LIMIT` of any.
     """
+    if not subjects:
+        return None
     more, day = _more(after, before), day_of(after.created_at)
     for subject_id, controls in subjects:
         once = after.billing_minor

@@ -46,6 +46,11 @@ _NO_TRACE: Final = Trace()
 _TRACED: Final = ("message_id", "rrn", "approval_code")
 """What is looked up by, and has a column beside the trace."""
 
+_WRITTEN: Final = tuple(
+    Transaction.__struct_fields__.index(name) for name in ("fees", "merchant", "trace")
+)
+"""Which columns are JSON."""
+
 _MERCHANT: Final = msgspec.json.Decoder(Merchant)
 _FEE_RULES: Final = msgspec.json.Decoder(dict[str, FeeRule])
 
@@ -366,16 +371,13 @@ def _bounds(span: Span) -> list[object]:
 
 
 def _arrays(transactions: Sequence[Transaction]) -> list[list[object]]:
-    names = Transaction.__struct_fields__
-    columns = [[_plain(name, getattr(t, name)) for t in transactions] for name in names]
+    columns: list[list[object]] = [
+        [getattr(t, name) for t in transactions] for name in Transaction.__struct_fields__
+    ]
+    for at in _WRITTEN:
+        columns[at] = [v if v is None else msgspec.json.encode(v).decode() for v in columns[at]]
     traces = [t.trace or _NO_TRACE for t in transactions]
     return [*columns, *([getattr(trace, name) for trace in traces] for name in _TRACED)]
-
-
-def _plain(name: str, value: object) -> object:
-    if name in {"fees", "merchant", "trace"} and value is not None:
-        return msgspec.json.encode(value).decode()
-    return value
 
 
 def _seat(row: Any) -> Seat:  # noqa: ANN401 - a Record, whose columns have no types

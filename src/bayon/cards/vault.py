@@ -37,6 +37,10 @@ _BIN: Final = re.compile(r"[0-9]{6,9}")
 _PAN: Final = re.compile(r"[0-9](?:[ -]?[0-9]){11,18}")
 _PIN: Final = re.compile(r"[0-9]{4}")
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
+"""Of each digit's letter, the digits of its double, added."""
+
+_ZERO: Final = ord("0")
 
 
 class BadPan(Invalid):
@@ -305,8 +309,9 @@ class Vault:
 
 def _check_digit(body: str) -> str:
     """Calculate Luhn's digit: from the right every other digit is doubled, its digits added."""
-    doubled = (int(digit) * 2 for digit in body[::-2])
-    total = sum(map(int, body[-2::-2])) + sum(twice // 10 + twice % 10 for twice in doubled)
+    digits = body.encode()
+    others = digits[-2::-2]
+    total = sum(digits[::-2].translate(_DOUBLED)) + sum(others) - _ZERO * len(others)
     return str(-total % 10)
 
 
