@@ -61,6 +61,7 @@ OF_ONE: Final[Mapping[Route, object]] = {
     ("GET", "/v1/events/{event}"): None,
     ("GET", "/v1/events/{event}/attempts"): None,
     ("POST", "/v1/events/{event}/resend"): {},
+    ("GET", "/sandbox/v1/cards/{card}"): None,
     ("GET", "/v1/transactions/{transaction}"): None,
     ("GET", "/v1/transactions/{transaction}?include=account,card"): None,
     ("GET", "/v1/webhook_endpoints/{webhook_endpoint}"): None,

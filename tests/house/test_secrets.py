@@ -64,6 +64,7 @@ MAY_REVEAL: Final = {
     "events/sign.py:_signature": "signs a delivery",
     "events/sign.py:headers": "signs a delivery's token",
     "events/sign.py:seal_secret": "seals an endpoint's secret",
+    "sandbox/cards.py:show_card": "shows a sandbox's card, as its holder sees it",
     "sandbox/demo.py:seed": "hands the sandbox's own sealing keys to the sealer",
     "sandbox/demo_cards.py:_webhook": "keeps the demo endpoint's signing secret, to be shown",
     "keys.py:_each": "takes each key, to be judged",

@@ -214,6 +214,7 @@ OWN_CODES: Final[dict[str, set[int]]] = {
     "sandbox_clock": {6},
     "sandbox_advance_clock": {6},
     "sandbox_import_card": {6},
+    "sandbox_show_card": {6},
     "sandbox_authorize": {6},
     "sandbox_clear": {6},
     "sandbox_reverse": {6},

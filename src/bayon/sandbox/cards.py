@@ -29,8 +29,9 @@ from bayon.cards import (
     Transaction,
 )
 from bayon.db import Tx, read_clock
+from bayon.iso4217 import by_code
 from bayon.log import Secret
-from bayon.money import AMOUNT_MINOR_MAX, Currency
+from bayon.money import AMOUNT_MINOR_MAX
 from bayon.sandbox import samples
 from bayon.web import (
     AccessKind,
@@ -103,6 +104,16 @@ class CardDoor:
                 answers=samples.IMPORT_ANSWERS,
             ),
             Operation(
+                name="sandbox_show_card",
+                method="GET",
+                path="/sandbox/v1/cards/{id}",
+                summary="Look at a card",
+                doc="Tells what its holder reads on it: number, expiry and CVV2, to pay with.",
+                serve=self.show_card,
+                access=ISSUER,
+                answers=samples.CARD_ANSWERS,
+            ),
+            Operation(
                 name="sandbox_authorize",
                 path="/sandbox/v1/authorizations",
                 summary="Use a card: a purchase, or cash from a machine",
@@ -113,7 +124,7 @@ class CardDoor:
                 body=(
                     Field(name="card_id"),
                     Field(name="amount", kind="number", doc="minor units"),
-                    Field(name="currency", required=False, doc="USD"),
+                    Field(name="currency", required=False, doc="ISO 4217; USD if absent"),
                     Field(name="type", required=False, one_of=KINDS),
                     MERCHANT,
                     Field(name="pin", required=False, length_max=40, secret=True),
@@ -285,6 +296,24 @@ class CardDoor:
         card = await self.desk.db.transaction(work)
         return plain({"card_id": str(card.id), "last_four": card.last_four, "status": card.status})
 
+    async def show_card(self, call: Call) -> Answer:
+        """Tell what stands on a card: a sandbox's is nobody's money."""
+        vault, card_id, issuer_id = self.desk.vault, _id(call.path["id"]), _issuer(call)
+        card = await self.desk.db.read(
+            lambda tx: cards.find_card(tx, issuer_id=issuer_id, card_id=card_id)
+        )
+        pan = vault.open_pan(card.pan_sealed, card_id=card.id)
+        cvv2 = vault.cvv2(pan, exp_year=card.exp_year, exp_month=card.exp_month)
+        return plain(
+            {
+                "card_id": str(card.id),
+                "pan": pan.reveal(),
+                "exp_month": card.exp_month,
+                "exp_year": card.exp_year,
+                "cvv2": cvv2.reveal(),
+            }
+        )
+
     async def authorize(self, call: Call) -> Answer:
         """Use a card."""
         pin = text_or_none(call.values, "pin")
@@ -292,7 +321,7 @@ class CardDoor:
             issuer_id=_issuer(call),
             card_id=_id(text(call.values, "card_id")),
             amount_minor=_whole(call.values, "amount", AMOUNTS),
-            currency=_currency(call.values).value,
+            currency=_currency(call.values),
             posts=call.values["type"] == "cash_withdrawal",
             kind="cash_withdrawal" if call.values["type"] == "cash_withdrawal" else "purchase",
             merchant=_merchant(call.values["merchant"]),
@@ -390,10 +419,11 @@ def _whole(values: Values, name: str, allowed: range) -> int:
     return value
 
 
-def _currency(values: Values) -> Currency:
-    if (text_or_none(values, "currency") or "USD") != Currency.USD:
-        raise BadFields("currency must be USD: there are no exchange rates yet.")
-    return Currency.USD
+def _currency(values: Values) -> str:
+    code = text_or_none(values, "currency") or "USD"
+    if by_code(code) is None:
+        raise BadFields("currency must be a code of ISO 4217, like USD.")
+    return code
 
 
 def _merchant(value: object) -> Merchant:

@@ -98,6 +98,20 @@ IMPORT_ANSWERS: Final = (
     failed(5, "No card number", message="A card number has twelve to nineteen digits."),
     failed(5, "Taken", status=409, message="There is a card of this number already."),
 )
+CARD_ANSWERS: Final = (
+    Shown(
+        status=200,
+        title="The card",
+        body={
+            "card_id": _CARD,
+            "pan": "9116000012345676",
+            "exp_month": 12,
+            "exp_year": 2030,
+            "cvv2": "123",
+        },
+    ),
+    failed(None, "No such card", status=404, message="There is no such card."),
+)
 AUTHORIZE: Final = {
     "card_id": "<a card's id>",
     "amount": 1_000,
