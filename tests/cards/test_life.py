@@ -135,12 +135,12 @@ class Model:
 
     def advise(self, each: Made | None, amount: int, *, approved: bool) -> None:
         holds = approved and amount > 0
-        if each is not None and each.status == "pending":
+        if each is not None and (each.status == "pending" or (each.status == "expired" and holds)):
             each.status = "pending" if holds else "reversed"
             each.amount = amount if holds else each.amount
         elif each is None and amount > 0:
             self.add("pending" if approved else "declined", amount)
-        elif each is not None and holds and each.status in {"declined", "expired"}:
+        elif each is not None and holds and each.status == "declined":
             self.add("pending", amount)
 
 

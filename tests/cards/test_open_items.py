@@ -1,12 +1,15 @@
 """What nobody could match is listed, linked to what it is about, and closed."""
 
 from collections.abc import AsyncGenerator
+from decimal import Decimal
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from bayon import cards
 from bayon.cards import (
+    NewRate,
     NotLinkable,
     NotPending,
     OpenItem,
@@ -157,6 +160,50 @@ async def test_a_reversal_that_came_to_nothing_is_done_by_hand_in_whole_or_in_pa
     assert (await link(db, second.item, cash)).status == "reversed"
     assert await has(db, purse) == (10_000, 600)
     assert await items(db, number) == []
+
+
+async def test_a_partial_reversal_takes_back_by_hand_what_it_said(
+    db: Database, purse: Purse
+) -> None:
+    number = number_of(purse.card)
+    pending = await move_one(db, make_authorize(purse.card, 1_000))
+    part = replace(nowhere(purse), amount_minor=300)
+    await told(db, Reverse(original=part, amount_minor=300, currency="USD"))
+    (item,) = await items(db, number)
+    assert (await link(db, item.item, pending)).amount_minor == 700
+    whole = replace(nowhere(purse), amount_minor=1_000)
+    said = Reverse(original=whole, amount_minor=1_000, remaining_minor=200, currency="USD")
+    await told(db, said)
+    (item,) = await items(db, number)
+    assert item.remaining_minor == 200
+    assert (await link(db, item.item, pending)).amount_minor == 200
+    await told(db, Reverse(original=whole, currency="THB"))
+    (item,) = await items(db, number)
+    with pytest.raises(NotLinkable):
+        await link(db, item.item, pending)
+    assert (await link(db, item.item, pending, 200)).status == "reversed"
+    assert await has(db, purse) == (10_000, 0)
+
+
+async def test_a_closed_record_that_is_posted_later_is_open_again(
+    db: Database, purse: Purse
+) -> None:
+    number = number_of(purse.card)
+    line = csv_line(number, 30_000, currency="ISK", reference=uuid7().hex)
+    await cleared(db, line)
+    (item,) = await items(db, number)
+    assert item.what == "rejected"
+    await close(db, item.item)
+
+    async def rate(tx: Tx) -> None:
+        new = NewRate(from_code="ISK", to_code="USD", rate=Decimal("0.01"))
+        await cards.set_rates(tx, [new], now=await now_of(tx))
+
+    await db.transaction(rate)
+    await cleared(db, line)
+    (item,) = await items(db, number)
+    assert item.what == "unmatched"
+    assert (await has(db, purse))[0] < 10_000
 
 
 async def test_a_completion_that_could_not_be_booked_clears_what_it_is_linked_to(

@@ -7,7 +7,8 @@ from bayon.db import Database
 from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX
 from bayon.network import acquirer
-from bayon.network.acquirer import Amount, Place, Plastic
+from bayon.network.acquirer import Amount, Original, Place, Plastic
+from bayon.network.iso8583 import Message
 from cards_factories import VAULT, balance_of, make_card, make_desk, make_purse
 from factories import advance
 from network.hosts import (
@@ -97,15 +98,50 @@ async def test_what_came_to_nothing_in_our_stead_gives_back_what_is_held(
     assert await unmatched(db) == []
 
 
-async def test_an_advice_about_what_has_expired_holds_anew(db: Database) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["by 90", "by 37"])
+@pytest.mark.parametrize("end", ["reversal", "completion"])
+async def test_an_advice_about_what_has_expired_holds_for_it_again_once(
+    db: Database, *, named: bool, end: str
+) -> None:
     purse = await make_purse(db, usd_minor=10 * DOLLARS)
-    desk = make_desk(db)
+    desk, card = make_desk(db), purse.card
     async with hosted(db, desk=desk) as at_work, at_work.called() as bank:
-        first = await bank.approved(purchase(purse.card, 4 * DOLLARS))
+        asked = purchase(card, 4 * DOLLARS)
+        first = await bank.approved(asked)
         await advance(db, advance_s=HOLD_TTL.total_seconds() + 1)
         assert await desk.expire() == 1
-        assert money(await balance_of(db, purse.account)) == (1_000, 1_000)
-        assert await bank.code(told(first, purse.card, 3 * DOLLARS, final=False)) == "00"
-        assert money(await balance_of(db, purse.account)) == (1_000, 700)
-        assert await bank.code(told(first, purse.card, 3 * DOLLARS, final=True)) == "00"
-    assert money(await balance_of(db, purse.account)) == (700, 700)
+        for minor in (300, 200):
+            advice = about(told(first, card, minor, final=False), first, named=named)
+            assert await bank.code(advice) == "00"
+            assert money(await balance_of(db, purse.account)) == (1_000, 1_000 - minor)
+        last = reversal(first, card) if end == "reversal" else told(first, card, 200, final=True)
+        assert await bank.code(about(last, first, named=named)) == "00"
+    left = 1_000 if end == "reversal" else 800
+    assert money(await balance_of(db, purse.account)) == (left, left)
+    assert await unmatched(db) == []
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by 90", "by 37"])
+async def test_what_was_declined_and_then_approved_in_our_stead_is_one_more_and_no_more(
+    db: Database, *, named: bool
+) -> None:
+    purse = await make_purse(db, usd_minor=1 * DOLLARS)
+    async with hosted(db) as at_work, at_work.called() as bank:
+        asked = purchase(purse.card, 4 * DOLLARS)
+        answer = await bank.ask(asked)
+        assert answer.fields[39] == "51"
+        first = acquirer.original_of(asked, answer)
+        for minor in (400, 300):
+            advice = about(told(first, purse.card, minor, final=False), first, named=named)
+            assert await bank.code(advice) == "00"
+            assert money(await balance_of(db, purse.account)) == (100, 100 - minor)
+        back = about(reversal(first, purse.card), first, named=named)
+        assert await bank.code(back) == "00"
+    assert money(await balance_of(db, purse.account)) == (100, 100)
+
+
+def about(message: Message, original: Original, *, named: bool) -> Message:
+    """Name the original by field 90, or leave that to its reference."""
+    who = original.acquirer.zfill(11)
+    whole = f"{original.mti}{original.stan}{original.transmitted}{who}{'0' * 11}"
+    return changed(message, f90=whole) if named else changed(message, 90)

@@ -69,6 +69,25 @@ def replace_amount(
     return with_amount(pending, added_minor, more_minor, now=book.now)
 
 
+def hold_again(
+    book: Book, seat: Seat, expired: Transaction, command: Advise, *, rates: Rates
+) -> Transaction | BayonError:
+    """Hold for an authorisation whose time was over what the advice says: it is the same one still.
+
+    Errors: `BadAttributes`, as `advise`.
+    """
+    request = command.request
+    billing_minor = billed(request, seat.currency, rates, hold=True)
+    if billing_minor is None:
+        return BadAttributes.at("/currency", "has no exchange rate")
+    added_minor = _in_its_currency(expired, request, billing_minor)
+    added_minor -= expired.transaction_amount_minor
+    more_minor = billing_minor - expired.billing_minor
+    asked = with_amount(expired, added_minor, more_minor, now=book.now)
+    held = hold(book, seat, asked, above=True)
+    return BadAttributes.at("/amount", "is out of range") if isinstance(held, Decline) else held
+
+
 def _in_its_currency(pending: Transaction, request: Authorize, billing_minor: int) -> int:
     if request.currency == pending.transaction_currency:
         return request.amount_minor

@@ -168,7 +168,8 @@ async def update_entries(tx: Tx, entries: Sequence[Entry]) -> None:
         """
         UPDATE cards.clearing_record AS r SET state = d.state, reason = d.reason,
             posted_currency = d.posted_currency, posted_minor = d.posted_minor,
-            difference_minor = d.difference_minor, transaction_id = d.transaction_id
+            difference_minor = d.difference_minor, transaction_id = d.transaction_id,
+            closed_at = NULL, note = NULL
         FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[],
             $7::bigint[], $8::uuid[]) AS d (file_id, place, state, reason, posted_currency,
             posted_minor, difference_minor, transaction_id)

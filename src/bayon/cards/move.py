@@ -10,7 +10,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from bayon.cards.advise import Advise, advise, replace_amount
+from bayon.cards.advise import Advise, advise, hold_again, replace_amount
 from bayon.cards.authorize import Authorize, Inquire, authorize, judge
 from bayon.cards.billing import billed, merchant_share
 from bayon.cards.change import Expire, Increment, Reverse, expire, increment, reverse
@@ -105,10 +105,12 @@ def _inquire(loaded: Loaded, seat: Seat, command: Inquire) -> Moved:
 
 def _advise(loaded: Loaded, seat: Seat, command: Advise) -> Moved | BayonError:
     found = loaded.find(command.original)
-    if found is not None and found[1].status == "pending":
-        changed = replace_amount(loaded.book, *found, command, rates=loaded.rates)
+    status = None if found is None else found[1].status
+    if found is not None and (status == "pending" or (status == "expired" and command.holds)):
+        hold = replace_amount if status == "pending" else hold_again
+        changed = hold(loaded.book, *found, command, rates=loaded.rates)
         return changed if isinstance(changed, BayonError) else loaded.change(found[0], changed)
-    if found is not None and not (command.holds and found[1].status in {"declined", "expired"}):
+    if found is not None and not (status == "declined" and command.holds):
         return loaded.moved(*found, effect=False)
     if command.request.amount_minor == 0:
         return NOTHING
@@ -209,6 +211,7 @@ def _kept(
             currency=command.currency,
             card_id=loaded.by_digest.get(original.pan_digest or b""),
             trace=command.trace,
+            remaining_minor=command.remaining_minor if isinstance(command, Reverse) else None,
         )
     )
     return NOTHING

@@ -15,7 +15,7 @@ class OpenItem(Struct, frozen=True, kw_only=True):
     """Something nobody could match: a record of a clearing file, or a message of the network.
 
     `item` names it: `FILE-ID:LINE`, or a message's id. `what`: of a record its state, of a message
-    its kind. `side`: debit or credit, of a record.
+    its kind. `side`: debit or credit, of a record. `remaining_minor`: what a reversal leaves.
     """
 
     item: str
@@ -25,6 +25,7 @@ class OpenItem(Struct, frozen=True, kw_only=True):
     side: str | None
     currency: str | None
     amount_minor: int | None
+    remaining_minor: int | None
     last_four: str | None
     reference: str | None
     rrn: str | None
@@ -36,15 +37,16 @@ class OpenItem(Struct, frozen=True, kw_only=True):
 
 _RECORD: Final = """
     SELECT r.file_id::text || ':' || r.line AS item, 'clearing' AS source, r.state AS what,
-        r.reason, r.adjustment AS side, r.currency, r.amount_minor, r.last_four, r.reference,
-        r.rrn, r.approval_code, NULL AS terminal, r.pan_digest, r.created_at
+        r.reason, r.adjustment AS side, r.currency, r.amount_minor,
+        NULL::bigint AS remaining_minor, r.last_four, r.reference, r.rrn, r.approval_code,
+        NULL AS terminal, r.pan_digest, r.created_at
     FROM cards.clearing_record AS r
     WHERE r.state IN ('unmatched', 'parked', 'rejected') AND r.closed_at IS NULL
     """
 _MESSAGE: Final = """
     SELECT u.id::text AS item, 'network' AS source, u.kind AS what, u.reason, NULL AS side,
-        u.currency, u.amount_minor, c.last_four, NULL AS reference, u.rrn, u.approval_code,
-        u.terminal, u.pan_digest, u.created_at
+        u.currency, u.amount_minor, u.remaining_minor, c.last_four, NULL AS reference, u.rrn,
+        u.approval_code, u.terminal, u.pan_digest, u.created_at
     FROM cards.unmatched AS u LEFT JOIN cards.card AS c ON c.id = u.card_id
     WHERE u.closed_at IS NULL
     """

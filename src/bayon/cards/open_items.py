@@ -69,9 +69,9 @@ async def link_item(
 ) -> Transaction:
     """Say what an item is about, and close it; returns the transaction as it is then.
 
-    An unmatched record: its authorisation gives its hold back. A reversal takes all back, or
-    `amount_minor` of the merchant's; a completion clears for its own amount, or this one. Locks
-    the item, then as `move`; writes both. Errors: `OpenItemNotFound`; `NotLinkable`;
+    An unmatched record: its authorisation gives its hold back. A reversal takes back, and a
+    completion clears, what it said, or `amount_minor` of the merchant's. Locks the item, then as
+    `move`; writes both. Errors: `OpenItemNotFound`; `NotLinkable` (in another currency too);
     `TransactionNotFound` (another card's too); `NotPending`; as `move`.
     """
     named = _read(item)
@@ -102,15 +102,21 @@ def _command(
         if transaction.status != "pending":
             raise NotPending
         return Reverse(issuer_id=issuer_id, transaction_id=transaction_id)
-    if found.what == "reversal":
-        return Reverse(
-            issuer_id=issuer_id, transaction_id=transaction_id, amount_minor=amount_minor
-        )
-    same = found.currency == transaction.transaction_currency
-    if found.what == "completion" and (same or amount_minor is not None):
-        amount_minor = amount_minor or found.amount_minor
+    if found.what not in {"reversal", "completion"}:
+        raise NotLinkable
+    remaining_minor = found.remaining_minor if amount_minor is None else None
+    if amount_minor is None:
+        if found.currency not in {None, transaction.transaction_currency}:
+            raise NotLinkable
+        amount_minor = found.amount_minor or None
+    if found.what == "completion":
         return Clear(issuer_id=issuer_id, transaction_id=transaction_id, amount_minor=amount_minor)
-    raise NotLinkable
+    return Reverse(
+        issuer_id=issuer_id,
+        transaction_id=transaction_id,
+        amount_minor=amount_minor,
+        remaining_minor=remaining_minor,
+    )
 
 
 def _read(item: str) -> _Named:

@@ -42,6 +42,7 @@ class Unmatched(Struct, frozen=True, kw_only=True):
     currency: str | None
     card_id: UUID | None
     trace: Trace | None
+    remaining_minor: int | None = None
 
 
 _Rung = Callable[[Original, Transaction, Trace], bool]
@@ -50,14 +51,20 @@ _Rung = Callable[[Original, Transaction, Trace], bool]
 def match(original: Original, candidates: Iterable[Transaction]) -> Transaction | None:
     """Find the transaction that is meant, among those of the card and those of the message.
 
-    Of several on one rung one that was not declined, and of these the newest.
+    One that was declined only where no rung has another: what stood in for us approved it, and that
+    is a transaction of its own. Of several on one rung the newest.
     """
     traced = [(each, each.trace) for each in candidates if each.trace is not None]
+    declined: Transaction | None = None
     for rung in _LADDER:
         found = [each for each, trace in traced if rung(original, each, trace)]
-        if found:
-            return max(found, key=lambda t: (t.status != "declined", t.created_at, t.id))
-    return None
+        if not found:
+            continue
+        best = max(found, key=lambda t: (t.status != "declined", t.created_at, t.id))
+        if best.status != "declined":
+            return best
+        declined = declined or best
+    return declined
 
 
 def _by_message(original: Original, _: Transaction, trace: Trace) -> bool:

@@ -53,10 +53,11 @@ async def insert_unmatched(tx: Tx, unmatched: Sequence[Unmatched], *, created_at
     await tx.run(
         """
         INSERT INTO cards.unmatched (id, kind, card_id, pan_digest, message_id, rrn, stan,
-            approval_code, terminal, acquirer, currency, amount_minor, reason, created_at)
-        SELECT u.*, $14 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::uuid[],
+            approval_code, terminal, acquirer, currency, amount_minor, remaining_minor, reason,
+            created_at)
+        SELECT u.*, $15 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::uuid[],
             $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-            $12::bigint[], $13::text[]) AS u
+            $12::bigint[], $13::bigint[], $14::text[]) AS u
         """,
         [uuid7() for _ in unmatched],
         [each.kind for each in unmatched],
@@ -70,6 +71,7 @@ async def insert_unmatched(tx: Tx, unmatched: Sequence[Unmatched], *, created_at
         [_trace(each).acquirer for each in unmatched],
         [each.currency for each in unmatched],
         [each.original.amount_minor for each in unmatched],
+        [each.remaining_minor for each in unmatched],
         [each.reason for each in unmatched],
         created_at,
     )

@@ -216,18 +216,18 @@ async def update_transactions(tx: Tx, transactions: Sequence[Transaction]) -> No
         UPDATE cards.transaction AS t
         SET status = d.status, amount_minor = d.amount_minor,
             transaction_amount_minor = d.transaction_amount_minor, settled_at = d.settled_at,
-            updated_at = d.updated_at, expires_at = d.expires_at
+            updated_at = d.updated_at, expires_at = d.expires_at, hold_id = d.hold_id
         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[],
-            $6::timestamptz[], $7::timestamptz[])
+            $6::timestamptz[], $7::timestamptz[], $8::uuid[])
             AS d (id, status, amount_minor, transaction_amount_minor, settled_at, updated_at,
-            expires_at)
+            expires_at, hold_id)
         WHERE t.id = d.id
         """,
         *(
             [getattr(each, name) for each in transactions]
             for name in (
                 *("id", "status", "amount_minor", "transaction_amount_minor"),
-                *("settled_at", "updated_at", "expires_at"),
+                *("settled_at", "updated_at", "expires_at", "hold_id"),
             )
         ),
     )

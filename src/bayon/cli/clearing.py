@@ -74,8 +74,8 @@ def clearing_verbs(parser: argparse.ArgumentParser) -> None:
         "--amount",
         type=_minor,
         metavar="MINOR",
-        help="in minor units of the merchant's currency: what a reversal takes back (all if"
-        " absent), what a completion clears (its own if absent)",
+        help="in minor units of the merchant's currency: what a reversal takes back, what a"
+        " completion clears; what it said itself if absent",
     )
     close = add_verb(verbs.add_parser("close", help="take an unmatched item off the list"), _close)
     close.add_argument("item", metavar="ITEM", help="as `unmatched` names it")

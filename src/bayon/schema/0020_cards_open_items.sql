@@ -1,6 +1,8 @@
 -- What nobody could match is worked off by a person: closed, with a note. reason: why it was kept.
+-- remaining_minor: what a reversal leaves of its original, if it says so.
 ALTER TABLE cards.unmatched
     ADD COLUMN reason text,
+    ADD COLUMN remaining_minor bigint,
     ADD COLUMN closed_at timestamptz,
     ADD COLUMN note text;
 
