@@ -361,7 +361,10 @@ WRONG = {
     "no amount": (("complete", f"--pan={PAN}"), "How much? --amount says it, or --original."),
     "no key": (
         ("purchase", f"--pan={PAN}", "--amount=1", "--pin"),
-        "Under which key? BAYON_ZONE_PIN_KEY or --ready-file says it.",
+        (
+            "Under which key? BAYON_ZONE_PIN_KEY says it, or --ready-file names the file that"
+            " `bayon dev --ready-file FILE` has written."
+        ),
     ),
     "no key of chips": (
         ("purchase", f"--pan={PAN}", "--amount=1", "--chip", "--atc=1"),

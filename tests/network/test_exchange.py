@@ -19,7 +19,7 @@ from bayon.network.exchange import GRACE, KeyExchange, LinkKeys
 from bayon.network.iso8583 import Message, decode
 from bayon.network.profile import Profile, parse
 from cards.oracles import psec_wrap
-from cards_factories import PIN, Purse, make_purse, now_of
+from cards_factories import PIN, WRONG_PIN, Purse, make_purse, now_of
 from network.hosts import (
     PATIENCE_S,
     ZONE_KEY,
@@ -99,9 +99,9 @@ async def exchanging(
         yield at_work
 
 
-async def pay(bank: Bank, purse: Purse, key: ZonePinKey) -> str:
+async def pay(bank: Bank, purse: Purse, key: ZonePinKey, pin: Secret = PIN) -> str:
     """Pay with a PIN that was enciphered under this key, the right one."""
-    used = plastic(purse.card, pin=PIN, key=key)
+    used = plastic(purse.card, pin=pin, key=key)
     return await bank.code(purchase(used, 100, profile=bank.profile))
 
 
@@ -112,20 +112,44 @@ async def test_a_key_that_was_sent_reads_pins_and_the_former_one_still_does(
     purse, profile = await make_purse(db, usd_minor=10_000), PROFILES[name]
     first, second = made(), made()
     async with exchanging(db, profile=profile) as at_work, at_work.called() as bank:
-        assert await pay(bank, purse, first.key) == "55"
+        assert await pay(bank, purse, first.key) == "91"
         told = await bank.ask(offer(first.block, profile))
         assert (told.mti, told.fields[39], 48 in told.fields) == ("0810", "00", False)
         assert [await pay(bank, purse, key) for key in (first.key, ZONE_KEY)] == ["00", "00"]
         assert await bank.code(offer(second.block, profile)) == "00"
         codes = [await pay(bank, purse, key) for key in (second.key, first.key, ZONE_KEY)]
-        assert codes == ["00", "00", "55"]
+        assert codes == ["00", "00", "91"]
+
+
+async def test_what_a_key_that_came_elsewhere_enciphered_uses_up_no_tries(db: Database) -> None:
+    purse, elsewhere = await make_purse(db, usd_minor=10_000), made()
+    async with exchanging(db) as at_work, at_work.called() as bank:
+        assert [await pay(bank, purse, elsewhere.key) for _ in range(4)] == ["91"] * 4
+        assert await pay(bank, purse, ZONE_KEY) == "00"
+        assert [await pay(bank, purse, ZONE_KEY, WRONG_PIN) for _ in range(3)] == ["55"] * 3
+        assert await pay(bank, purse, ZONE_KEY) == "75"
+
+
+async def test_the_configured_key_is_not_taken_for_a_new_one_in_whatever_block(
+    db: Database,
+) -> None:
+    sent = made()
+    again = [
+        KeyBlockKey(UNDER).wrap(bytes.fromhex("0123456789ABCDEFFEDCBA9876543210"), "T")
+        for _ in range(2)
+    ]
+    async with exchanging(db) as at_work, at_work.called() as bank:
+        assert await bank.code(offer(again[0])) == "00"  # it counts already
+        assert await kept(db) == []
+        assert await bank.codes(offer(sent.block), *map(offer, again)) == ["00", "63", "63"]
+    assert [key.version for key in await kept(db)] == [1]
 
 
 async def test_once_its_grace_is_over_the_former_key_reads_nothing(db: Database) -> None:
     purse, sent = await make_purse(db, usd_minor=10_000), made()
     async with exchanging(db, grace=timedelta(0)) as at_work, at_work.called() as bank:
         assert await bank.code(offer(sent.block)) == "00"
-        assert [await pay(bank, purse, key) for key in (sent.key, ZONE_KEY)] == ["00", "55"]
+        assert [await pay(bank, purse, key) for key in (sent.key, ZONE_KEY)] == ["00", "91"]
 
 
 async def test_the_grace_ends_by_itself(db: Database) -> None:
@@ -136,7 +160,7 @@ async def test_the_grace_ends_by_itself(db: Database) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while link.terms.former_pin_key is not None:  # noqa: ASYNC110 - the host has no event of it
                 await asyncio.sleep(0.05)
-        assert [await pay(bank, purse, key) for key in (sent.key, ZONE_KEY)] == ["00", "55"]
+        assert [await pay(bank, purse, key) for key in (sent.key, ZONE_KEY)] == ["00", "91"]
 
 
 async def test_a_key_that_was_sent_survives_a_restart_and_so_does_the_former(db: Database) -> None:
@@ -145,9 +169,9 @@ async def test_a_key_that_was_sent_survives_a_restart_and_so_does_the_former(db:
         assert await bank.codes(offer(first.block), offer(second.block)) == ["00", "00"]
     async with exchanging(db) as at_work, at_work.called() as bank:
         codes = [await pay(bank, purse, key) for key in (second.key, first.key, ZONE_KEY)]
-        assert codes == ["00", "00", "55"]
+        assert codes == ["00", "00", "91"]
     async with exchanging(db, grace=timedelta(0)) as at_work, at_work.called() as bank:
-        assert [await pay(bank, purse, key) for key in (second.key, first.key)] == ["00", "55"]
+        assert [await pay(bank, purse, key) for key in (second.key, first.key)] == ["00", "91"]
 
 
 async def test_another_process_with_the_link_takes_the_key_too(db: Database) -> None:
@@ -240,7 +264,7 @@ async def test_each_link_has_its_own_keys(db: Database) -> None:
             assert await bank.code(offer(sent.block)) == "00"
             assert await pay(bank, purse, sent.key) == "00"
         async with at_work.called("other") as bank:
-            assert [await pay(bank, purse, key) for key in (ZONE_KEY, sent.key)] == ["00", "55"]
+            assert [await pay(bank, purse, key) for key in (ZONE_KEY, sent.key)] == ["00", "91"]
             assert await bank.code(offer(sent.block)) == "00"  # it was not sent this one before
 
 
@@ -251,7 +275,7 @@ async def test_a_new_configured_key_ends_what_was_sent(db: Database) -> None:
     link = make_link(profile=PROFILES["ascii"])
     async with exchanging(db, link, configured=configured.key) as at_work, at_work.called() as bank:
         codes = [await pay(bank, purse, key) for key in (configured.key, sent.key)]
-        assert codes == ["00", "55"]
+        assert codes == ["00", "91"]
         assert await bank.codes(offer(sent.block), offer(made().block)) == ["63", "00"]
         assert await pay(bank, purse, configured.key) == "00"  # the former one
 

@@ -38,12 +38,13 @@ async def test_each_answer_is_counted_by_its_message_and_reason(db: Database) ->
         messages = [
             *(acquirer.repeated(asked), purchase(card, 1_000), changed(asked, f41="TERM0002")),
             *(purchase(nobody, 1), changed(purchase(card, 1), 3), reversal(first, card)),
+            reversal(first, card, advice=True),
             acquirer.management("sign-off", stamp()),
             purchase(card, 1),
         ]
         codes = await bank.codes(*messages)
         assert standing(metrics) == {"connections": 1, "in_flight": 0, "signed_on": 0}
-    assert codes == ["00", "51", "94", "14", "30", "00", "00", "91"]
+    assert codes == ["00", "51", "94", "14", "30", "00", "00", "00", "91"]
     found = COUNT.findall(generate_latest(metrics.registry).decode())
     assert {(mti, reason): float(count) for mti, reason, count in found} == {
         ("0100", "approved"): 1,
@@ -53,6 +54,7 @@ async def test_each_answer_is_counted_by_its_message_and_reason(db: Database) ->
         ("0100", "card_unknown"): 1,
         ("0100", "malformed"): 1,
         ("0400", "approved"): 1,
+        ("0420", "kept"): 1,
         ("0800", "answered"): 1,
         ("0100", "unavailable"): 1,
     }

@@ -277,7 +277,10 @@ def _of_card(args: Args) -> Card | None:
 def _pin_block(args: Args, pan: Secret) -> Secret:
     key = address(args).zone_pin_key
     if key is None:
-        raise Invalid("Under which key? BAYON_ZONE_PIN_KEY or --ready-file says it.")
+        raise Invalid(
+            "Under which key? BAYON_ZONE_PIN_KEY says it, or --ready-file names the file that"
+            " `bayon dev --ready-file FILE` has written."
+        )
     under = _secret(os.environ.get("BAYON_KEY_BLOCK_KEY"))
     pin = Secret(_typed("ACQUIRER_PIN", "PIN: "))
     return encipher_pin_block(pin, pan, ZonePinKey.read(key, under))

@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             asked = read(message, terms)
-        except (BadMessage, BadPan) as error:
+        except (BadMessage, BadPan, Unavailable) as error:
             self._refuse(frame, message, error, begun_at)
             return
         if isinstance(asked, Message):
@@ -264,7 +264,7 @@ class Connection(asyncio.Protocol):
         if error is None:
             reply = future.result()
             self._send(frame, reply.answer)
-            self._observe(message, _reason_of(reply), begun_at)
+            self._observe(message, _reason_of(message, reply), begun_at)
         else:
             self._fail(frame, message, error, begun_at)
 
@@ -347,9 +347,15 @@ def _needs_sign_on(message: Message) -> bool:
     return message.mti[1] != MANAGEMENT and not is_told(message.mti)
 
 
-def _reason_of(reply: Reply[Moved]) -> str:
-    """Tell what an answer says: `repeated` where it is that of an earlier time."""
+def _reason_of(message: Message, reply: Reply[Moved]) -> str:
+    """Tell what an answer says.
+
+    `repeated` where it is that of an earlier time; of what cannot be declined `kept` where nothing
+    was done, as a rule since nothing is known of it.
+    """
     if reply.outcome is None:
         return "repeated"
+    if is_told(message.mti):
+        return "approved" if reply.outcome.effect else "kept"
     decline = reply.outcome.decline
     return "approved" if decline is None else decline.value

@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from bayon.iso4217 import by_number
 from bayon.log import Secret
 from bayon.network.fields import FIELDS, PRIVATE
 from bayon.network.frame import BadFrame, Frame, Framer
@@ -109,7 +110,6 @@ _MANAGEMENT: Final[Mapping[str, str]] = {
     "161": "key change",
     "301": "echo",
 }
-_CURRENCIES: Final[Mapping[str, str]] = {"840": "USD", "116": "KHR"}
 
 _NAME_WIDTH: Final = 36
 
@@ -229,6 +229,15 @@ def _named(names: Mapping[str, str]) -> Callable[[str], Iterator[str]]:
     return named
 
 
+def _currency(value: str) -> Iterator[str]:
+    yield f"{value}  {_code_of(value) or 'unknown'}"
+
+
+def _code_of(number: str) -> str | None:
+    currency = by_number(number)
+    return None if currency is None else currency.code
+
+
 def _originals(value: str) -> Iterator[str]:
     yield f"{value[:4]}  original's MTI"
     yield f"{value[4:10]}  its system trace audit number"
@@ -241,16 +250,16 @@ def _amounts(value: str) -> Iterator[str]:
     for at in range(0, len(value), 20):
         one = value[at : at + 20]
         kind = {"01": "ledger balance", "02": "available balance"}.get(one[2:4], f"type {one[2:4]}")
-        currency = _CURRENCIES.get(one[4:7], one[4:7])
+        currency = _code_of(one[4:7]) or one[4:7]
         yield f"{one}  {kind}, {_ACCOUNTS.get(one[:2], one[:2])} account, {currency}"
 
 
 _EXPLAINED: Final[Mapping[int, Callable[[str], Iterator[str]]]] = {
     3: _processing,
     39: _named(_RESPONSES),
-    49: _named(_CURRENCIES),
-    50: _named(_CURRENCIES),
-    51: _named(_CURRENCIES),
+    49: _currency,
+    50: _currency,
+    51: _currency,
     54: _amounts,
     70: _named(_MANAGEMENT),
     90: _originals,

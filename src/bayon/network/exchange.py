@@ -13,7 +13,13 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from bayon.cards import SentKey, ZonePinKey, keep_sent_key, newest_sent_keys
+from bayon.cards import (
+    KeySentBefore,
+    SentKey,
+    ZonePinKey,
+    keep_sent_key,
+    newest_sent_keys,
+)
 from bayon.db import Database
 from bayon.errors import Invalid, Unavailable
 from bayon.log import Secret
@@ -102,9 +108,14 @@ class KeyExchange:
         log.info("network.key_taken", link=link)
 
     async def _keep(self, link: str, block: str) -> None:
-        _ = ZonePinKey.from_block(block, self._under)
+        value = ZonePinKey.from_block(block, self._under).check_value()
         self._judge(link, Secret(block))
-        now, upon = (await self._db.clock()).now(), self._upon(link)
+        counting, upon = (await self._keys([link]))[link], self._upon(link)
+        if counting.key is not None and counting.key.check_value() == value:
+            return
+        if value in {upon, counting.former and counting.former.check_value()}:
+            raise KeySentBefore  # in another block, or as it is configured: it was replaced
+        now = (await self._db.clock()).now()
         await self._db.transaction(
             lambda tx: keep_sent_key(tx, link=link, block=block, upon=upon, now=now)
         )

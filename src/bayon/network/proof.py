@@ -8,6 +8,7 @@ from typing import Final
 
 from bayon import iso4217
 from bayon.cards import ChipData, ChipProof, Proof
+from bayon.errors import Unavailable
 from bayon.log import Secret
 from bayon.network import cvv2
 from bayon.network.asked import AMOUNT_SIZE, Asked, is_told
@@ -22,7 +23,11 @@ FIRST_CARD: Final = "000"
 
 
 def proof_of(asked: Asked, chip: ChipProof | None = None, printed: Secret | None = None) -> Proof:
-    """Read what shows the card was there; a PIN that cannot be read counts as a wrong one."""
+    """Read what shows the card was there; a PIN that cannot be read counts as a wrong one.
+
+    Errors: `Unavailable` for such a PIN where the network sends keys: the next one may have come to
+    another process, and nobody's tries are used up by that.
+    """
     fields, track = asked.message.fields, asked.track
     if track is None:
         return Proof(pin=_pin(asked), cvv2=printed, expiry=_expiry(fields.get(14)), chip=chip)
@@ -88,7 +93,10 @@ def _pin(asked: Asked) -> Secret | None:
         return None
     keys = (asked.terms.zone_pin_key, asked.terms.former_pin_key)
     pins = (asked.terms.vault.read_pin_block(block, pan, key) for key in keys if key is not None)
-    return next((pin for pin in pins if pin is not None), Secret(""))
+    pin = next((pin for pin in pins if pin is not None), None)
+    if pin is None and asked.terms.profile.key_exchange is not None:
+        raise Unavailable
+    return pin or Secret("")
 
 
 def _expiry(text: str | None) -> tuple[int, int] | None:
