@@ -317,7 +317,7 @@ def test_a_printed_code_has_three_digits_and_another_is_not_said(
 
 def test_a_load_tells_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cards").write_text(f"{PAN}\n9116001234567809\n")
-    short = ("--seconds=0.2", "--warm-s=0", "--in-flight=4")
+    short = ("--seconds=1", "--warm-s=0", "--in-flight=4")
     with host(answered) as (port, seen):
         assert acquirer(port, "load", *short, f"--cards={tmp_path / 'cards'}", "--json") == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
