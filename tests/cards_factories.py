@@ -42,7 +42,7 @@ from bayon.fetch import Fetcher
 from bayon.ledger import Balance
 from bayon.log import Secret
 from bayon.seal import Sealer
-from conftest import Server
+from servers import Server
 
 VAULT_KEYS: Final = VaultKeys(
     vault_keys=Secret("1:" + "5ea1" * 16),

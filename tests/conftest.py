@@ -1,18 +1,14 @@
 """Fixtures: one real PostgreSQL a session, one fresh database a test, checked after it."""
 
-import asyncio
 import os
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -20,10 +16,10 @@ from bayon import cards, ledger, payments
 from bayon.db import Database, migrate
 from bayon.postgres import EmbeddedPostgres
 from said import LEAKS, look_through, said
+from servers import Server, database_url
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
-DROPS_MAX: Final = 100
 OPAQUE: Final = re.compile(r"(?![a-z_:,-]*$|[A-Z_]*$)[\w:,=-]{20,}")
 
 FOLDERS: Final[list[Path]] = []
@@ -104,44 +100,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     whys = {str(r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr) for r in skipped}
     if skipped:
         terminalreporter.write_line(f"{len(skipped)} skipped: {'; '.join(sorted(whys))}")
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running PostgreSQL in which databases can be made by cloning a migrated template."""
-
-    url: str
-    template: str
-
-    async def clone(self) -> str:
-        """Make a fresh, migrated database; returns its URL."""
-        name = f"test_{secrets.token_hex(6)}"
-        await self.run(f"CREATE DATABASE {name} TEMPLATE {self.template} STRATEGY FILE_COPY")
-        return database_url(self.url, name)
-
-    async def drop(self, url: str) -> None:
-        """Drop a database made by `clone`."""
-        name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
-        for _ in range(DROPS_MAX):
-            try:
-                return await self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            except asyncpg.InsufficientPrivilegeError:
-                await asyncio.sleep(0.1)  # the autovacuum is in it, and is not ours to end
-        raise TimeoutError(name)
-
-    async def run(self, sql: str) -> None:
-        """Run one statement on the server itself."""
-        connection = await asyncpg.connect(self.url)
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-
-
-def database_url(url: str, name: str) -> str:
-    """Name another database of the same server."""
-    head, mark, query = url.partition("?")
-    return head.rsplit("/", 1)[0] + "/" + name + mark + query
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from bayon.payments import khqr
-from conftest import Server
 from links import SOURCE
+from servers import Server
 
 START_S: Final = 30
 

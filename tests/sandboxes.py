@@ -20,8 +20,8 @@ from bayon.db import Database, Tx, keep_secret, read_clock
 from bayon.log import Secret
 from bayon.money import Currency
 from bayon.web import keep_token, new_token
-from conftest import Server
 from said import never_say
+from servers import Server
 
 SETTINGS: Final = Settings(
     sandbox=True,

@@ -24,8 +24,8 @@ from bayon.db import (
     read_clock,
 )
 from bayon.errors import Unavailable
-from conftest import Server, database_url
 from lines import socket_of, through
+from servers import Server, database_url
 
 MIGRATOR = """
 import asyncio, sys

@@ -1,7 +1,7 @@
 """Accounts: a number is an issuer's own, once, also when many ask for it at the same time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
@@ -22,7 +22,6 @@ from bayon.ids import uuid7
 from bayon.ledger import Balance
 from cards_factories import (
     balance_of,
-    checked_database,
     create_cardholder,
     decide,
     event_types,
@@ -36,16 +35,9 @@ from cards_factories import (
     now_of,
     open_all,
 )
-from conftest import Server
 
 UNIQUE: Final = ("/data/attributes/number", "must be unique")
 REJECTED: Final = ("/data/relationships/cardholder", "must not be rejected")
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

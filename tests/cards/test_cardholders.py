@@ -1,7 +1,7 @@
 """Cardholders: created for review, changed key by key, and nobody else's."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from datetime import date
 
 import pytest
@@ -12,7 +12,6 @@ from bayon.cards import BadAttributes, Cardholder, CardholderNotFound
 from bayon.db import Database, Tx
 from bayon.ids import uuid7
 from cards_factories import (
-    checked_database,
     create_cardholder,
     decide,
     event_types,
@@ -21,14 +20,7 @@ from cards_factories import (
     make_profile,
     now_of,
 )
-from conftest import Server
 from factories import advance
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

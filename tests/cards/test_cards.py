@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Final, get_args
@@ -37,7 +36,6 @@ from cards_factories import (
     PIN,
     VAULT,
     Purse,
-    checked_database,
     create_cardholder,
     decide,
     event_types,
@@ -48,17 +46,10 @@ from cards_factories import (
     now_of,
     open_all,
 )
-from conftest import Server
 
 STATUSES: Final[tuple[CardStatus, ...]] = get_args(CardStatus)
 TOKENS: Final[tuple[TokenType, ...]] = get_args(TokenType)
 PAN: Final = Secret("4111111111111111")
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cards_factories import (
     make_withdrawal,
     move_one,
 )
-from conftest import Server
+from servers import Server
 
 MOVES: Final = "a transaction moves its amount"
 HOLDS: Final = "a pending transaction holds its amount"

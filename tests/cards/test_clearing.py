@@ -1,7 +1,6 @@
 """Clearing files are imported: each record once, matched where it can be, posted all the same."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Final
 
@@ -45,7 +44,6 @@ from cards_factories import (
     VAULT,
     Purse,
     balance_of,
-    checked_database,
     make_authorize,
     make_card,
     make_purse,
@@ -54,17 +52,10 @@ from cards_factories import (
     now_of,
     set_cash_fee,
 )
-from conftest import Server
 
 RRN: Final = "633018000001"
 CODE: Final = "123456"
 STEP: Final = 3
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

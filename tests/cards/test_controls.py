@@ -38,7 +38,6 @@ from cards_factories import (
     WRONG_PIN,
     Purse,
     balance_of,
-    checked_database,
     instant,
     make_authorize,
     make_card,
@@ -54,18 +53,11 @@ from cards_factories import (
     now_of,
     set_cash_fee,
 )
-from conftest import Server
 
 CASINO: Final = Merchant(name="Naga", city="Phnom Penh", country="KH", category=None, mcc="7995")
 NOON: Final = instant("2030-05-10T05:00:00Z")
 BEFORE_MIDNIGHT: Final = instant("2030-05-10T16:59:59Z")
 MIDNIGHT: Final = instant("2030-05-10T17:00:00Z")
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Issuers: added once by name, with their own side of the ledger, and changed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,14 +11,7 @@ from bayon.db import Database, Tx
 from bayon.errors import BayonError, Invalid
 from bayon.ids import uuid7
 from bayon.keyset import Span, Window
-from cards_factories import checked_database, make_issuer, now_of
-from conftest import Server
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
+from cards_factories import make_issuer, now_of
 
 
 @pytest.fixture

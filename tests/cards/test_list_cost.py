@@ -18,7 +18,7 @@ from bayon.db import Database, Tx
 from bayon.keyset import Page, Span, Window
 from cards.list_rows import BEGAN, Rows, make_rows, row_id
 from cards_factories import make_issuer
-from conftest import Server
+from servers import Server
 
 LONG: Final = os.environ.get("BAYON_TEST_EXAMPLES") == "long"
 COUNT: Final = 200_000 if LONG else 5_000

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,7 +34,6 @@ from bayon.keyset import Page, Span, Window
 from cards_factories import (
     VAULT,
     Purse,
-    checked_database,
     create_cardholder,
     make_account,
     make_authorize,
@@ -51,7 +50,6 @@ from cards_factories import (
     now_of,
     open_all,
 )
-from conftest import Server
 
 START: Final = datetime(2040, 1, 17, 12, 0, tzinfo=UTC)
 """After the purses were made: whoever begins later commits later."""
@@ -67,12 +65,6 @@ class Row(Protocol):
 
 
 Lister = Callable[[Tx, Window], Awaitable[Page[Any]]]
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

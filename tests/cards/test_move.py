@@ -1,6 +1,6 @@
 """Authorise, clear and top up: every guard in its order, and what moves where."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -45,7 +45,6 @@ from cards_factories import (
     WRONG_PIN,
     Purse,
     balance_of,
-    checked_database,
     decide,
     event_types,
     make_account,
@@ -61,15 +60,8 @@ from cards_factories import (
     move_whole,
     set_cash_fee,
 )
-from conftest import Server
 
 OUT_OF_RANGE: Final = (0, -1, AMOUNT_MINOR_MAX + 1, 2**63, -(2**63))
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What nobody could match is listed, linked to what it is about, and closed."""
 
-from collections.abc import AsyncGenerator
 from decimal import Decimal
 from typing import Final
 
@@ -32,22 +31,14 @@ from cards_factories import (
     VAULT,
     Purse,
     balance_of,
-    checked_database,
     make_authorize,
     make_purse,
     make_withdrawal,
     move_one,
     now_of,
 )
-from conftest import Server
 
 RRN: Final = "633018000001"
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

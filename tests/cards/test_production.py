@@ -5,17 +5,16 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, LiteralString, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pyrage
 import pytest
 from msgspec.structs import replace
 
 from bayon import cards
-from bayon.cards import BureauFile, Card, Exported, IssueCard, Recipient, Vault
+from bayon.cards import Card, Exported, IssueCard, Recipient, Vault
 from bayon.cards.issue import issue_cards
 from bayon.cards.model import CardStatus, IssuerNotFound
 from bayon.cards.production import BatchNotFound
@@ -25,7 +24,20 @@ from bayon.errors import Invalid
 from bayon.ledger import Finding
 from bayon.log import Secret
 from cards.oracles import psec_cvv_of
-from cards.plastic import BUREAU, RECIPIENT, order_cards, read_by_bureau
+from cards.plastic import (
+    BUREAU,
+    RECIPIENT,
+    content,
+    export,
+    export_again,
+    export_in,
+    ids,
+    note,
+    order_cards,
+    rename,
+    their_ids,
+    update,
+)
 from cards_factories import (
     VAULT,
     VAULT_KEYS,
@@ -45,87 +57,8 @@ BATCHES: Final = "SELECT count(*) FROM cards.production_batch"
 FILES: Final = "SELECT count(*) FROM cards.production_file"
 
 
-async def export(db: Database, purse: Purse, *, limit: int = 100, vault: Vault = VAULT) -> Exported:
-    """Export the cards of a purse's issuer that wait."""
-
-    async def work(tx: Tx) -> Exported:
-        return await export_in(tx, purse, limit=limit, vault=vault)
-
-    return await db.transaction(work)
-
-
-async def export_in(tx: Tx, purse: Purse, *, limit: int = 100, vault: Vault = VAULT) -> Exported:
-    return await cards.export_cards(
-        tx,
-        issuer_id=purse.issuer.id,
-        recipient=RECIPIENT,
-        limit=limit,
-        vault=vault,
-        now=await now_of(tx),
-    )
-
-
-async def export_again(
-    db: Database, batch_id: UUID, *, recipient: Recipient = RECIPIENT, vault: Vault = VAULT
-) -> BureauFile:
-    """Export a batch once more."""
-
-    async def work(tx: Tx) -> BureauFile:
-        return await cards.export_again(
-            tx, batch_id=batch_id, recipient=recipient, vault=vault, now=await now_of(tx)
-        )
-
-    return await db.transaction(work)
-
-
-async def note(db: Database, file: BureauFile) -> None:
-    async def work(tx: Tx) -> None:
-        await cards.note_written(tx, file, now=await now_of(tx))
-
-    await db.transaction(work)
-
-
-async def update(db: Database, card: Card, status: CardStatus) -> None:
-    """Give a card a state, as its issuer."""
-
-    async def work(tx: Tx) -> None:
-        now = await now_of(tx)
-        await cards.update_card(
-            tx, issuer_id=card.issuer_id, card_id=card.id, status=status, now=now
-        )
-
-    await db.transaction(work)
-
-
-async def rename(db: Database, purse: Purse, name: str, address: str = "Siem Reap") -> None:
-    """Give a purse's cardholder another name and address."""
-
-    async def work(tx: Tx) -> None:
-        await tx.run(
-            "UPDATE cards.cardholder SET name = $2, address = $3 WHERE id = $1",
-            purse.cardholder.id,
-            name,
-            address,
-        )
-
-    await db.transaction(work)
-
-
 async def value(db: Database, sql: LiteralString) -> Any:  # noqa: ANN401 - a column's type
     return await db.read(lambda tx: tx.value(sql))
-
-
-def content(file: BureauFile | None) -> Any:  # noqa: ANN401 - JSON
-    assert file is not None
-    return read_by_bureau(file.content)
-
-
-def ids(file: BureauFile | None) -> list[str]:
-    return [each["card_id"] for each in content(file)["cards"]]
-
-
-def their_ids(made: Sequence[Card]) -> list[str]:
-    return [str(card.id) for card in made]
 
 
 @pytest.fixture

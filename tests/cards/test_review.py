@@ -29,7 +29,6 @@ from bayon.fetch import Fetcher
 from bayon.seal import BadSeal
 from cards_factories import (
     SEALER,
-    checked_database,
     create_cardholder,
     decide,
     event_types,
@@ -37,7 +36,6 @@ from cards_factories import (
     make_issuer,
     now_of,
 )
-from conftest import Server
 from factories import advance, working
 
 JPEG: Final = b"\xff\xd8\xff\xe0 a photo"
@@ -96,12 +94,6 @@ async def serving() -> AsyncGenerator[Host]:
     host.url = f"http://127.0.0.1:{address[1]}"
     yield host
     await runner.cleanup()
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

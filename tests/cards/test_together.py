@@ -31,7 +31,6 @@ from cards_factories import (
     WRONG_PIN,
     Purse,
     balance_of,
-    checked_database,
     event_types,
     make_authorize,
     make_card,
@@ -48,15 +47,8 @@ from cards_factories import (
     now_of,
     set_cash_fee,
 )
-from conftest import Server
 from factories import advance
 from lines import socket_of, through
-
-
-@pytest.fixture(scope="module")
-async def shared(server: Server) -> AsyncGenerator[tuple[Database, str]]:
-    async with checked_database(server) as made:
-        yield made
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from cards_factories import (
     move_one,
     now_of,
 )
-from conftest import Server
+from servers import Server
 
 NOW: Final = datetime(2026, 1, 17, 12, tzinfo=UTC)
 

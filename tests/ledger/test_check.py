@@ -12,7 +12,7 @@ from bayon.db import Database, Tx
 from bayon.ids import uuid7
 from bayon.ledger import Finding, Hold, OpenAccount, PlaceHold, Post, Transfer
 from bayon.money import Currency
-from conftest import Server
+from servers import Server
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -30,7 +30,7 @@ from bayon.ledger import (
     store,
 )
 from bayon.money import AMOUNT_MINOR_MAX, Currency
-from conftest import Server
+from servers import Server
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOO_MUCH = AMOUNT_MINOR_MAX + 1

@@ -38,7 +38,7 @@ from bayon.ledger import (
     Transfer,
 )
 from bayon.money import Currency
-from conftest import Server
+from servers import Server
 
 T = TypeVar("T")
 
