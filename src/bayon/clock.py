@@ -2,7 +2,11 @@
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+PHNOM_PENH: Final = timezone(timedelta(hours=7), "Asia/Phnom_Penh")
+"""Which has no summer."""
 
 
 @dataclass(frozen=True)

@@ -437,6 +437,7 @@ Bayon is ready: a Bakong Open API you can pay in, and card management.
 
   HTTP      {http_url}          (browse the API: {http_url}/docs)
   HTTPS     {https_url}          (certificate: {tls_cert_file})
+  ISO 8583  {network_host}:{network_port}          (pay by card: bayon acquirer)
   database  {database_url}
 
   export BAKONG={bakong_token}

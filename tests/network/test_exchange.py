@@ -19,7 +19,7 @@ from bayon.network.exchange import GRACE, KeyExchange, LinkKeys
 from bayon.network.iso8583 import Message, decode
 from bayon.network.profile import Profile, parse
 from cards.oracles import psec_wrap
-from cards_factories import PIN, WRONG_PIN, Purse, make_purse, now_of
+from cards_factories import PIN, WRONG_PIN, Purse, balance_of, make_purse, now_of
 from network.hosts import (
     PATIENCE_S,
     ZONE_KEY,
@@ -128,6 +128,18 @@ async def test_what_a_key_that_came_elsewhere_enciphered_uses_up_no_tries(db: Da
         assert await pay(bank, purse, ZONE_KEY) == "00"
         assert [await pay(bank, purse, ZONE_KEY, WRONG_PIN) for _ in range(3)] == ["55"] * 3
         assert await pay(bank, purse, ZONE_KEY) == "75"
+
+
+async def test_what_is_told_is_taken_with_whatever_pin(db: Database) -> None:
+    purse, elsewhere = await make_purse(db, usd_minor=10_000), made()
+    used = plastic(purse.card, pin=PIN, key=elsewhere.key)
+    async with exchanging(db) as at_work, at_work.called() as bank:
+        asked = purchase(used, 100, profile=bank.profile)
+        assert (
+            await bank.codes(changed(asked, mti="0120"), changed(asked, mti="0220")) == ["00"] * 2
+        )
+        assert await pay(bank, purse, ZONE_KEY) == "00"
+    assert (await balance_of(db, purse.account)).available_minor == 10_000 - 200
 
 
 async def test_the_configured_key_is_not_taken_for_a_new_one_in_whatever_block(

@@ -48,44 +48,28 @@ def advise(book: Book, seat: Seat, command: Advise, *, rates: Rates) -> Transact
 
 
 def replace_amount(
-    book: Book, seat: Seat, pending: Transaction, command: Advise, *, rates: Rates
+    book: Book, seat: Seat, found: Transaction, command: Advise, *, rates: Rates
 ) -> Transaction | BayonError:
-    """Hold what the advice says instead of what was held. Errors: `BadAttributes`, as `advise`."""
-    assert pending.hold_id is not None
-    request = command.request
-    billing_minor = billed(request, seat.currency, rates, hold=True) if command.holds else 0
-    if billing_minor is None:
-        return BadAttributes.at("/currency", "has no exchange rate")
-    if billing_minor <= 0:
-        released = book.release(hold_id=pending.hold_id)
-        assert not isinstance(released, ledger.Decline), released
-        return replace(pending, status="reversed", expires_at=None, updated_at=book.now)
-    more_minor = billing_minor - pending.billing_minor
-    changed = _raise(book, pending, more_minor)
-    if isinstance(changed, ledger.Decline):
-        return BadAttributes.at("/amount", "is out of range")
-    added_minor = _in_its_currency(pending, request, billing_minor)
-    added_minor -= pending.transaction_amount_minor
-    return with_amount(pending, added_minor, more_minor, now=book.now)
-
-
-def hold_again(
-    book: Book, seat: Seat, expired: Transaction, command: Advise, *, rates: Rates
-) -> Transaction | BayonError:
-    """Hold for an authorisation whose time was over what the advice says: it is the same one still.
+    """Hold what the advice says for an authorisation: instead of its hold, or again if it expired.
 
     Errors: `BadAttributes`, as `advise`.
     """
-    request = command.request
-    billing_minor = billed(request, seat.currency, rates, hold=True)
+    assert found.hold_id is not None
+    request, expired = command.request, found.status == "expired"
+    billing_minor = billed(request, seat.currency, rates, hold=True) if command.holds else 0
     if billing_minor is None:
         return BadAttributes.at("/currency", "has no exchange rate")
-    added_minor = _in_its_currency(expired, request, billing_minor)
-    added_minor -= expired.transaction_amount_minor
-    more_minor = billing_minor - expired.billing_minor
-    asked = with_amount(expired, added_minor, more_minor, now=book.now)
-    held = hold(book, seat, asked, above=True)
-    return BadAttributes.at("/amount", "is out of range") if isinstance(held, Decline) else held
+    if billing_minor <= 0 and not expired:
+        released = book.release(hold_id=found.hold_id)
+        assert not isinstance(released, ledger.Decline), released
+        return replace(found, status="reversed", expires_at=None, updated_at=book.now)
+    more_minor = billing_minor - found.billing_minor
+    added_minor = _in_its_currency(found, request, billing_minor) - found.transaction_amount_minor
+    asked = with_amount(found, added_minor, more_minor, now=book.now)
+    held = hold(book, seat, asked, above=True) if expired else _raise(book, found, more_minor)
+    if isinstance(held, Decline | ledger.Decline):
+        return BadAttributes.at("/amount", "is out of range")
+    return held if isinstance(held, Transaction) else asked
 
 
 def _in_its_currency(pending: Transaction, request: Authorize, billing_minor: int) -> int:

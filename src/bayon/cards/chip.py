@@ -169,7 +169,7 @@ def parse_chip_data(data: bytes) -> ChipData | None:
 def write_tag(tag: int, value: bytes) -> bytes:
     """Write a tag, its length and its value, shorter than 128 bytes."""
     assert len(value) < _SHORT
-    return tag.to_bytes(1 if tag <= 0xFF else 2) + bytes([len(value)]) + value  # noqa: PLR2004
+    return tag.to_bytes((tag.bit_length() + 7) // 8) + bytes([len(value)]) + value
 
 
 def _tags(data: bytes) -> Mapping[int, bytes] | None:

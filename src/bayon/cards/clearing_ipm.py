@@ -12,7 +12,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
 from cardutil import config, mciipm  # pyright: ignore[reportMissingTypeStubs] - has none
@@ -30,6 +30,7 @@ from bayon.cards.presentment import (
     refuse,
     size_is_right,
 )
+from bayon.clock import PHNOM_PENH
 from bayon.errors import Invalid
 from bayon.iso4217 import IsoCurrency, by_number
 from bayon.log import Secret
@@ -49,8 +50,6 @@ BITS: Final = 128
 _BITMAP_END: Final = LENGTH_SIZE + BITS // 8
 _HEADS: Final = {"FIXED": 0, "LLVAR": 2, "LLLVAR": 3}
 
-LOCAL: Final = timezone(timedelta(hours=7))
-"""Terminals tell their own time without its zone: it is read as Phnom Penh's."""
 
 FIELDS: Final[Mapping[int, tuple[int, int]]] = {
     int(number): (_HEADS[known["field_type"]], known["field_length"])
@@ -334,7 +333,7 @@ def _exponent(record: _Record, currency: IsoCurrency) -> int:
 def _occurred_at(record: _Record) -> datetime | None:
     text = record.text("DE12")
     try:
-        local = datetime.strptime(text, "%y%m%d%H%M%S").replace(tzinfo=LOCAL)
+        local = datetime.strptime(text, "%y%m%d%H%M%S").replace(tzinfo=PHNOM_PENH)
     except ValueError:
         if text:
             record.problems.append("DE12 is a time.")

@@ -7,15 +7,15 @@ more or for less, changes nothing. What cannot be declined counts too. A day is 
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time
 from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from bayon.cards.model import Decline, Merchant, Transaction
+from bayon.clock import PHNOM_PENH
 
-PHNOM_PENH: Final = timezone(timedelta(hours=7), "Asia/Phnom_Penh")
 """Cambodia knows no summer time: no table of zones is needed."""
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from bayon.cards.advise import Advise, advise, hold_again, replace_amount
+from bayon.cards.advise import Advise, advise, replace_amount
 from bayon.cards.authorize import Authorize, Inquire, authorize, judge
 from bayon.cards.billing import billed, merchant_share
 from bayon.cards.change import Expire, Increment, Reverse, expire, increment, reverse
@@ -107,8 +107,7 @@ def _advise(loaded: Loaded, seat: Seat, command: Advise) -> Moved | BayonError:
     found = loaded.find(command.original)
     status = None if found is None else found[1].status
     if found is not None and (status == "pending" or (status == "expired" and command.holds)):
-        hold = replace_amount if status == "pending" else hold_again
-        changed = hold(loaded.book, *found, command, rates=loaded.rates)
+        changed = replace_amount(loaded.book, *found, command, rates=loaded.rates)
         return changed if isinstance(changed, BayonError) else loaded.change(found[0], changed)
     if found is not None and not (status == "declined" and command.holds):
         return loaded.moved(*found, effect=False)

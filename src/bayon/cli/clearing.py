@@ -5,7 +5,7 @@ import csv
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -24,13 +24,13 @@ from bayon.cards import (
 )
 from bayon.cli.connect import Args, add_verb, with_database
 from bayon.cli.rotate import vault_of
+from bayon.clock import PHNOM_PENH
 from bayon.config import Settings
 from bayon.db import Database, Tx, read_clock
 from bayon.errors import Invalid
 from bayon.iso4217 import by_code
 
 STEP: Final = 500
-LOCAL: Final = timezone(timedelta(hours=7))
 NOTE_SIZE_MAX: Final = 500
 OPEN: Final = frozenset({"unmatched", "parked", "rejected"})
 COLUMNS: Final = (
@@ -202,7 +202,7 @@ async def _report(args: Args) -> int:
     async def work(tx: Tx) -> list[tuple[ImportedFile, list[Entry]]]:
         if args.file_id is not None:
             return [await cards.clearing_file(tx, args.file_id)]
-        from_at = datetime.combine(args.date, time(), LOCAL)
+        from_at = datetime.combine(args.date, time(), PHNOM_PENH)
         files = await cards.clearing_files(tx, from_at, from_at + timedelta(days=1))
         return [await cards.clearing_file(tx, each.id) for each in files]
 
@@ -233,7 +233,7 @@ def _show(args: Args, reports: Sequence[tuple[ImportedFile, list[Entry]]]) -> No
         return
     for file, entries in reports:
         state = "complete" if file.finished_at else "not complete: import it again"
-        at = f"{file.imported_at.astimezone(LOCAL):%Y-%m-%d %H:%M}"
+        at = f"{file.imported_at.astimezone(PHNOM_PENH):%Y-%m-%d %H:%M}"
         print(f"{file.id}\t{file.name}\t{file.form}\t{at}\t{file.records} records\t{state}")
         _print_totals(file.totals)
         _print_states(entries)

@@ -6,7 +6,7 @@ import secrets
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -16,13 +16,13 @@ from bayon import cards
 from bayon.cards import BureauFile, CardBatch, Exported, Recipient, Vault
 from bayon.cli.connect import Args, add_verb, with_database
 from bayon.cli.rotate import vault_of
+from bayon.clock import PHNOM_PENH
 from bayon.config import Settings
 from bayon.db import Database, Tx, read_clock
 from bayon.errors import Conflict, Invalid
 
 LIMIT: Final = 5_000
 LIMIT_MAX: Final = 20_000
-LOCAL: Final = timezone(timedelta(hours=7))
 
 
 def cards_verbs(parser: argparse.ArgumentParser) -> None:
@@ -164,4 +164,4 @@ def _files(batch: CardBatch) -> str:
 
 
 def _local(at: datetime) -> str:
-    return f"{at.astimezone(LOCAL):%Y-%m-%d %H:%M}"
+    return f"{at.astimezone(PHNOM_PENH):%Y-%m-%d %H:%M}"

@@ -9,10 +9,11 @@ Source: ISO 8583:1987, as the public dialects print it (see docs/network.md).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
 from bayon.cards import ChipCard
+from bayon.clock import PHNOM_PENH
 from bayon.errors import Invalid
 from bayon.iso4217 import by_number
 from bayon.log import Secret
@@ -25,8 +26,6 @@ Kind = Literal["purchase", "withdraw", "refund", "inquire", "verify"]
 APPROVED: Final = ("approved", "partly_approved", "verified")
 """The reasons of a profile whose codes are a yes."""
 
-LOCAL_TIME: Final = timezone(timedelta(hours=7))
-"""Phnom Penh's, which has no summer."""
 
 STAN_MAX: Final = 999_999
 
@@ -301,7 +300,7 @@ def _transmitted(stamp: Stamp) -> str:
 
 
 def _stamped(stamp: Stamp) -> dict[int, str]:
-    local = stamp.at.astimezone(LOCAL_TIME)
+    local = stamp.at.astimezone(PHNOM_PENH)
     return {
         7: _transmitted(stamp),
         11: f"{stamp.stan:06d}",
@@ -350,7 +349,7 @@ def _signed(chip: ChipCard, processing: str, amount: Amount, stamp: Stamp) -> Se
         amount_minor=amount.minor,
         currency=amount.currency,
         processing=processing[:2],
-        on=stamp.at.astimezone(LOCAL_TIME).date(),
+        on=stamp.at.astimezone(PHNOM_PENH).date(),
         chance=stamp.stan,
     )
 

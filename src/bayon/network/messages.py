@@ -29,6 +29,7 @@ from bayon.cards import (
     NotPending,
     Original,
     Present,
+    Proof,
     Reverse,
     Trace,
     TransactionNotFound,
@@ -252,8 +253,14 @@ def _authorization(asked: Asked) -> _Read:
 
 def _inquiry(asked: Asked) -> Inquire:
     assert asked.pan_digest is not None
-    proof = proof_of(asked, chip_of(asked), printed_of(asked))
-    return Inquire(pan_digest=asked.pan_digest, proof=proof)
+    return Inquire(pan_digest=asked.pan_digest, proof=_whole_proof(asked))
+
+
+def _whole_proof(asked: Asked) -> Proof:
+    """Read all that came to show that the card was there; of what is told, nothing is judged."""
+    if is_told(asked.message.mti):
+        return Proof()
+    return proof_of(asked, chip_of(asked), printed_of(asked))
 
 
 def _increment(asked: Asked) -> Increment:
@@ -322,7 +329,7 @@ def _request(asked: Asked, approval_code: str | None, *, posts: bool) -> Authori
         surcharge_minor=int(surcharge[1:]) if on_top else 0,
         kind="cash_withdrawal" if asked.processing in CASH else "purchase",
         merchant=_merchant(asked),
-        proof=proof_of(asked, chip_of(asked), printed_of(asked)),
+        proof=_whole_proof(asked),
         partial_allowed=fields.get(24) == PARTIAL_SUPPORTED,
         posts=posts,
         trace=_trace(asked, approval_code),

@@ -261,11 +261,15 @@ class _Table:
         inner = cast("dict[str, object]", value or {})
         return _Table(inner, f"{self._path}{key}.", self._problems)
 
-    def keys(self) -> list[str]:
+    def has(self, name: str) -> bool:
+        return name in self._left
+
+    def names(self) -> list[str]:
+        """List what is left, while what is asked for is taken out."""
         return list(self._left)
 
     def close(self) -> None:
-        for key in self.keys():
+        for key in self.names():
             self.wrong(key, "is no key of a profile", None)
 
     def wrong(self, key: str, text: str, default: V) -> V:
@@ -323,7 +327,7 @@ def _wires(table: _Table) -> Mapping[int, Wire]:
         for number, f in FIELDS.items()
     }
     fields = table.table("fields")
-    for key in fields.keys():  # noqa: SIM118 - no mapping: what is asked for is taken out
+    for key in fields.names():
         number = int(key) if re.fullmatch(r"[1-9][0-9]{0,2}", key) else 0
         if number not in FIELDS:
             fields.wrong(key, f"is no field: 2 to 128 are, but for {EXTENDED}", None)
@@ -376,7 +380,7 @@ def _size_max(length: VarLength, lengths: Lengths, encoding: Encoding) -> int:
 
 def _mandatory(table: _Table) -> Mapping[str, tuple[tuple[int, ...], ...]]:
     named: dict[str, tuple[str, ...]] = dict(MANDATORY)
-    for mti in table.keys():  # noqa: SIM118 - no mapping: what is asked for is taken out
+    for mti in table.names():
         if _MTI.fullmatch(mti):
             named[mti] = table.texts(mti, (), _GROUP)
     table.close()
@@ -389,7 +393,7 @@ def _group(text: str) -> tuple[int, ...]:
 
 def _key_exchange(table: _Table, wires: Mapping[int, Wire]) -> KeyField | None:
     """Read how keys are sent; where nothing is said, none are."""
-    if KEY_EXCHANGE not in table.keys():  # noqa: SIM118 - no mapping, as above
+    if not table.has(KEY_EXCHANGE):
         return None
     said = table.table(KEY_EXCHANGE)
     code = said.text("code", KEY_CODE, _KEY_CODE)
@@ -405,10 +409,10 @@ def _cvv2(
     table: _Table, wires: Mapping[int, Wire], key_exchange: KeyField | None
 ) -> Cvv2Field | None:
     """Read where a card's printed code comes; where nothing is said, it does not."""
-    if CVV2 not in table.keys():  # noqa: SIM118 - no mapping, as above
+    if not table.has(CVV2):
         return None
     said = table.table(CVV2)
-    tag = said.text("tag", "", _TAG) if "tag" in said.keys() else None  # noqa: SIM118 - as above
+    tag = said.text("tag", "", _TAG) if said.has("tag") else None
     field = said.whole("field", 0, at_most=max(FIELDS))
     last = _last_place(wires[field], tag) if field in PRIVATE else 0
     if field and not last:

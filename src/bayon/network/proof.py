@@ -11,7 +11,7 @@ from bayon.cards import ChipData, ChipProof, Proof
 from bayon.errors import Unavailable
 from bayon.log import Secret
 from bayon.network import cvv2
-from bayon.network.asked import AMOUNT_SIZE, Asked, is_told
+from bayon.network.asked import AMOUNT_SIZE, Asked
 from bayon.network.iso8583 import BadMessage, Message
 from bayon.network.wire import Unreadable
 
@@ -42,12 +42,12 @@ def proof_of(asked: Asked, chip: ChipProof | None = None, printed: Secret | None
 
 
 def chip_of(asked: Asked) -> ChipProof | None:
-    """Judge what a chip has signed; not of what is told, where it is a copy if it is there.
+    """Judge what a chip has signed.
 
     Errors: `BadMessage` when it is not what a chip signs.
     """
     data = asked.message.secrets.get(55)
-    if data is None or asked.pan is None or is_told(asked.message.mti):
+    if data is None or asked.pan is None:
         return None
     vault, psn = asked.terms.vault, asked.message.fields.get(23, FIRST_CARD)[-2:]
     said = vault.read_chip_data(data)
@@ -58,13 +58,13 @@ def chip_of(asked: Asked) -> ChipProof | None:
 
 
 def printed_of(asked: Asked) -> Secret | None:
-    """Read the code printed on a card, where the profile says it is; not of what is told.
+    """Read the code printed on a card, where the profile says it is.
 
     Errors: `BadMessage` when what is there is not three digits.
     """
     place = asked.terms.profile.cvv2
     data = None if place is None else asked.message.secrets.get(place.field)
-    if place is None or data is None or is_told(asked.message.mti):
+    if place is None or data is None:
         return None
     try:
         return cvv2.read(data, place)

@@ -1,16 +1,16 @@
 """The landing of a deeplink: what its page shows, from the link, the QR and its payment. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from urllib.parse import quote
 
+from bayon.clock import PHNOM_PENH
 from bayon.money import MINOR_PER_MAJOR, Currency
 from bayon.pages.words import Say
 from bayon.payments import Deeplink, Payment, khqr, leads_to_app, picture, scheme_of
 from bayon.payments.khqr import Khqr
 
-PHNOM_PENH: Final = timezone(timedelta(hours=7))
 NAME_LENGTH_MAX: Final = 60
 SHORT_HASH_LENGTH: Final = 8
 PHONES: Final = ("android", "iphone", "ipad", "ipod")

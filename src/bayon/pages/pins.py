@@ -18,14 +18,13 @@ from litestar.types import ControllerRouterHandler
 
 from bayon import cards
 from bayon.cards import Card, HolderLink, TokenType, TokenVoid, Vault, WeakPin
-from bayon.clock import Clock
+from bayon.clock import PHNOM_PENH, Clock
 from bayon.config import Settings
 from bayon.db import Database, Tx, read_clock
 from bayon.errors import BayonError
 from bayon.pages import pin_form, receipts
 from bayon.pages.forms import StaleForm
 from bayon.pages.guard import FORM_SIZE_MAX, Guard
-from bayon.pages.landing import PHNOM_PENH
 from bayon.pages.page import HEADERS, HtmlRequest, page, say_to
 from bayon.pages.pin_form import PinForm, Problems
 from bayon.pages.refusals import refuse
