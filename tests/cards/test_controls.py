@@ -507,6 +507,61 @@ async def test_what_is_under_way_while_a_limit_is_set_is_counted(
     assert await used(db, purse, card=card) == (spent_minor, 120)
 
 
+async def until_one_waits(tx: Tx) -> None:
+    """Wait until a statement waits for a lock."""
+    waiting: Final = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()
+    """
+    async with asyncio.timeout(10):
+        while not await tx.value(waiting):
+            await tx.run("SELECT pg_stat_clear_snapshot()")
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("of_card", [True, False])
+async def test_a_batch_that_waited_for_its_card_knows_the_limit_set_meanwhile(
+    db: Database, purse: Purse, *, of_card: bool
+) -> None:
+    card = purse.card if of_card else None
+    await move_one(db, make_authorize(purse.card, 10))
+    desk = make_desk(db)
+
+    async def limit(tx: Tx) -> list[asyncio.Task[Any]]:
+        change = {"count_per_day": 2}
+        now = await now_of(tx)
+        await cards.update_controls(tx, **owner_of(purse, card), change=change, now=now)
+        commands = (make_authorize(purse.card, 20), make_authorize(purse.card, 30))
+        moves = [asyncio.create_task(desk.move(make_request(command))) for command in commands]
+        await until_one_waits(tx)
+        return moves
+
+    replies = await asyncio.gather(*await db.transaction(limit))
+    declines = [reply.outcome.decline_reason for reply in replies]
+    assert declines == [None, Decline.COUNT_LIMIT]
+    assert await used(db, purse, card=card) == (30, 2)
+
+
+@pytest.mark.parametrize("of_card", [True, False])
+async def test_what_is_given_back_after_a_limit_was_set_meanwhile_is_used_no_more(
+    db: Database, purse: Purse, *, of_card: bool
+) -> None:
+    card = purse.card if of_card else None
+    before = await move_one(db, make_authorize(purse.card, 10))
+    desk = make_desk(db)
+
+    async def limit(tx: Tx) -> asyncio.Task[Any]:
+        change = {"count_per_day": 1}
+        now = await now_of(tx)
+        await cards.update_controls(tx, **owner_of(purse, card), change=change, now=now)
+        moving = asyncio.create_task(desk.move(make_request(reverse(before))))
+        await until_one_waits(tx)
+        return moving
+
+    await (await db.transaction(limit))
+    assert await used(db, purse, card=card) == (0, 0)
+
+
 async def test_limits_cost_two_statements_a_batch_and_none_where_there_are_none(
     db: Database,
 ) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from bayon import ledger
 from bayon.cards import controls_store, rate_store, trace_store
 from bayon.cards import transaction_store as store
@@ -146,6 +148,7 @@ async def load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime)
     by_card, by_digest = (
         await store.lock_cards(tx, card_ids, digests) if card_ids or digests else ({}, {})
     )
+    transactions = {i: (_as_locked(seat, t, by_card), t) for i, (seat, t) in transactions.items()}
     by_account = await store.find_seats(tx, account_ids) if account_ids else {}
     seats = [*by_card.values(), *by_account.values(), *(seat for seat, _ in transactions.values())]
     foreign = _foreign(commands, seats)
@@ -236,11 +239,18 @@ def _used(
 def _card_ids(
     commands: Sequence[Move], transactions: Mapping[UUID, tuple[Seat, Transaction]]
 ) -> set[UUID]:
-    """Tell which cards are judged: those that are used, and those of what is incremented."""
+    """Tell which cards are locked: those that are used, and those of what may change."""
     used = {c.card_id for c in commands if isinstance(c, Authorize | Present) and c.card_id}
-    if not any(isinstance(command, Increment) for command in commands):
-        return used
     return used | {t.card_id for _, t in transactions.values() if t.card_id is not None}
+
+
+def _as_locked(seat: Seat, transaction: Transaction, by_card: Mapping[UUID, Seat]) -> Seat:
+    """Take the controls from the locked card: they may have changed while it was waited for."""
+    card_id = transaction.card_id
+    if card_id is None:
+        return seat
+    locked = by_card[card_id]
+    return replace(seat, controls=locked.controls, card_controls=locked.card_controls)
 
 
 def _sides(seat: Seat) -> tuple[UUID, ...]:
