@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final, TypeAlias, cast
 from uuid import UUID
 
+import msgspec
+
 from bayon.batch import Request
 from bayon.db import Database
 from bayon.payments import Pay, Payment, Rail
@@ -38,6 +40,11 @@ Journal: TypeAlias = list[tuple[str, tuple[object, ...]]]
 TRIED: Final = (1, 4, 8, 16)
 TPS: Final = re.compile(r"tps = ([0-9.]+)")
 FAILED: Final = re.compile(r"number of failed transactions: ([0-9]+)")
+ROWS: Final = "[{"
+"""How a text begins that is rows in JSON."""
+
+JSON_TEXT: Final = re.compile(r'"([^"\\]*)"')
+INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 # The first 64 bits are the time, as in a UUIDv7: random ids would cost pgbench more than us. now()
 # is the transaction's, so that the expression is the same id in each of its statements.
@@ -148,12 +155,31 @@ def _literal(value: object, known: Mapping[object, str]) -> str:
             return "now()"
         case timedelta():
             return f"'{value.total_seconds():f} s'::interval"
+        case str() if value.startswith(ROWS):
+            return _rows_literal(value, known)
         case str():
-            # A colon, as it stands, would begin one of pgbench's variables.
-            text = value.replace("\\", "\\\\").replace("'", "''").replace(":", r"\x3a")
-            return f"E'{text}'"
+            return _text_literal(value)
         case _:
             raise AssertionError(f"there is something new in it: {value!r}")
+
+
+def _rows_literal(text: str, known: Mapping[object, str]) -> str:
+    """Write rows that go as one JSON text: in it, too, what is known as the expression given."""
+    texts = {msgspec.to_builtins(value): sql for value, sql in known.items()}
+    pieces: list[str] = []
+    start = 0
+    for found in JSON_TEXT.finditer(text):
+        sql = texts.get(found[1]) or ("now()" if INSTANT.fullmatch(found[1]) else None)
+        if sql is not None:
+            pieces += [_text_literal(text[start : found.start(1)]), f"({sql})::text"]
+            start = found.end(1)
+    return " || ".join([*pieces, _text_literal(text[start:])])
+
+
+def _text_literal(text: str) -> str:
+    # A colon, as it stands, would begin one of pgbench's variables.
+    escaped = text.replace("\\", "\\\\").replace("'", "''").replace(":", r"\x3a")
+    return f"E'{escaped}'"
 
 
 def bytes_literal(value: bytes) -> str:

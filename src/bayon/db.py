@@ -16,6 +16,7 @@ from importlib import resources
 from typing import Any, Final, Literal, LiteralString, TypeAlias, TypeVar
 
 import asyncpg
+import msgspec
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 from asyncpg.protocol.record import Record
@@ -194,6 +195,14 @@ class Database:
                 yield connection
         except AWAY as error:
             raise Unavailable("The database is away.", error=type(error).__name__) from error
+
+
+def rows_text(rows: Sequence[msgspec.Struct]) -> str:
+    """Write rows as one JSON array, for `json_to_recordset`.
+
+    Of many columns this costs a tenth of an array for each, whose every member asyncpg looks at.
+    """
+    return msgspec.json.encode(rows).decode()
 
 
 def _seen(reading: asyncio.Task[Clock]) -> None:

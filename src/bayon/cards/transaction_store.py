@@ -21,7 +21,7 @@ from bayon.cards.model import (
     Transaction,
 )
 from bayon.cards.till import Seat, Till
-from bayon.db import RunAgain, Tx
+from bayon.db import RunAgain, Tx, rows_text
 from bayon.keyset import SEQ_MAX, Span, Window, numbering
 from bayon.money import Currency
 
@@ -42,15 +42,6 @@ _SEAT: Final = """ a.ledger_account_id, a.status AS account_status,
 
 _FEES: Final = msgspec.json.Decoder(tuple[Fee, ...])
 _TRACE: Final = msgspec.json.Decoder(Trace)
-_NO_TRACE: Final = Trace()
-_TRACED: Final = ("message_id", "rrn", "approval_code")
-"""What is looked up by, and has a column beside the trace."""
-
-_WRITTEN: Final = tuple(
-    Transaction.__struct_fields__.index(name) for name in ("fees", "merchant", "trace")
-)
-"""Which columns are JSON."""
-
 _MERCHANT: Final = msgspec.json.Decoder(Merchant)
 _FEE_RULES: Final = msgspec.json.Decoder(dict[str, FeeRule])
 
@@ -187,24 +178,25 @@ async def insert_transactions(tx: Tx, transactions: Sequence[Transaction]) -> No
                 new.transaction_currency, new.transaction_amount_minor, new.fees, new.merchant,
                 new.funding_source, new.decline_reason, new.hold_id, new.occurred_at,
                 new.settled_at, new.created_at, new.updated_at, new.expires_at, new.trace,
-                new.message_id, new.rrn, new.approval_code
-            FROM unnest($3::bigint[], $5::uuid[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[],
-                $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[],
-                $16::bigint[], $17::json[], $18::json[], $19::text[], $20::text[], $21::uuid[],
-                $22::timestamptz[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[],
-                $26::timestamptz[], $27::json[], $28::uuid[], $29::text[], $30::text[])
-                AS new (place, id, issuer_id, account_id, card_id, number, type, status,
-                balance_adjustment_type, currency, amount_minor, transaction_currency,
-                transaction_amount_minor, fees, merchant, funding_source, decline_reason, hold_id,
-                occurred_at, settled_at, created_at, updated_at, expires_at, trace, message_id,
-                rrn, approval_code)
+                (new.trace ->> 'message_id')::uuid, new.trace ->> 'rrn',
+                new.trace ->> 'approval_code'
+            FROM ROWS FROM (
+                unnest($3::bigint[]),
+                json_to_recordset($5::json) AS (id uuid, issuer_id uuid, account_id uuid,
+                    card_id uuid, number text, type text, status text,
+                    balance_adjustment_type text, currency text, amount_minor bigint,
+                    transaction_currency text, transaction_amount_minor bigint, fees json,
+                    merchant json, funding_source text, decline_reason text, hold_id uuid,
+                    occurred_at timestamptz, settled_at timestamptz, created_at timestamptz,
+                    updated_at timestamptz, expires_at timestamptz, trace json)
+            ) AS new (place)
             JOIN counted ON counted.issuer_id = new.issuer_id
             """,
             new.owner_ids,
             new.counts,
             new.places,
             LATE_AFTER,
-            *_arrays(transactions),
+            rows_text(transactions),
         )
     except asyncpg.UniqueViolationError as error:
         raise RunAgain from error
@@ -369,16 +361,6 @@ async def ledger_ids(tx: Tx, account_ids: Sequence[UUID]) -> dict[UUID, UUID]:
 def _bounds(span: Span) -> list[object]:
     late_after = span.well_after + LATE_AFTER
     return [span.since, span.until, span.well_before, late_after, SEQ_MAX]
-
-
-def _arrays(transactions: Sequence[Transaction]) -> list[list[object]]:
-    columns: list[list[object]] = [
-        [getattr(t, name) for t in transactions] for name in Transaction.__struct_fields__
-    ]
-    for at in _WRITTEN:
-        columns[at] = [v if v is None else msgspec.json.encode(v).decode() for v in columns[at]]
-    traces = [t.trace or _NO_TRACE for t in transactions]
-    return [*columns, *([getattr(trace, name) for trace in traces] for name in _TRACED)]
 
 
 def _seat(row: Any) -> Seat:  # noqa: ANN401 - a Record, whose columns have no types

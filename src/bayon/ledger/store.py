@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from bayon.db import Tx
+from bayon.db import Tx, rows_text
 from bayon.ledger.book import Line
 from bayon.ledger.model import Account, Balance, Hold, Transfer
 from bayon.money import Currency
@@ -212,18 +212,11 @@ async def insert_holds(tx: Tx, holds: Sequence[Hold]) -> None:
         """
         INSERT INTO ledger.hold (id, account_id, amount_minor, open_minor, state, cause_id,
             created_at, expires_at, above_minor)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[],
-            $6::uuid[], $7::timestamptz[], $8::timestamptz[], $9::bigint[])
+        SELECT * FROM json_to_recordset($1::json) AS new (id uuid, account_id uuid,
+            amount_minor bigint, open_minor bigint, state text, cause_id uuid,
+            created_at timestamptz, expires_at timestamptz, above_minor bigint)
         """,
-        [hold.id for hold in holds],
-        [hold.account_id for hold in holds],
-        [hold.amount_minor for hold in holds],
-        [hold.open_minor for hold in holds],
-        [hold.state for hold in holds],
-        [hold.cause_id for hold in holds],
-        [hold.created_at for hold in holds],
-        [hold.expires_at for hold in holds],
-        [hold.above_minor for hold in holds],
+        rows_text(holds),
     )
 
 
