@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from bayon.db import (
     RunAgain,
     Tx,
     advance_clock,
+    in_turns,
     keep_secret,
     migrate,
     read_clock,
@@ -174,6 +175,111 @@ async def test_cancelled_transaction_leaves_nothing_open_in_the_pool(database: s
             await task
         assert await db.transaction(lambda tx: tx.value("SELECT offset_s FROM cellar.clock")) == 0
     await db.close()
+
+
+# What is written meanwhile.
+
+
+def adding(number: int) -> Callable[[Tx], Awaitable[None]]:
+    """Append a digit to what is there: so the order shows."""
+
+    async def work(tx: Tx) -> None:
+        await tx.run("UPDATE public.pair SET n = n * 10 + $1::int", number)
+
+    return work
+
+
+async def test_what_is_begun_goes_on_while_its_caller_does_and_is_there_at_the_next_statement(
+    pair: Database,
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def slow(tx: Tx) -> None:
+        await goes_on.wait()
+        await adding(1)(tx)
+
+    async def work(tx: Tx) -> int:
+        tx.meanwhile(slow)
+        tx.meanwhile(adding(2))
+        assert await in_turns(lambda n: n + 1, range(3)) == [1, 2, 3]
+        goes_on.set()
+        seen: int = await tx.value("SELECT n FROM public.pair WHERE id = 1")
+        tx.meanwhile(adding(3))
+        await asyncio.sleep(0.05)
+        tx.meanwhile(adding(4))
+        return seen
+
+    assert await pair.transaction(work) == 12
+    assert await numbers(pair) == [1234, 1234]
+
+
+@pytest.mark.parametrize("next_is", ["statement", "begun", "commit"])
+async def test_what_fails_meanwhile_is_raised_by_what_comes_next_and_rolled_back(
+    pair: Database, next_is: str
+) -> None:
+    async def fail(_: Tx) -> None:
+        raise KeyError("mine")
+
+    async def work(tx: Tx) -> None:
+        tx.meanwhile(adding(1))
+        tx.meanwhile(fail)
+        await asyncio.sleep(0.05)
+        if next_is == "statement":
+            await tx.run("SELECT")
+        if next_is == "begun":
+            tx.meanwhile(adding(2))
+        assert next_is == "commit"
+
+    with pytest.raises(KeyError, match="mine"):
+        await pair.transaction(work)
+    assert await numbers(pair) == [0, 0]
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_what_was_begun_ends_with_its_caller_and_its_connection_goes_on(
+    database: str, *, started: bool
+) -> None:
+    db = await Database.connect(database, size_max=1)
+    ended: list[str] = []
+
+    async def sleep(tx: Tx) -> None:
+        try:
+            await tx.run("SELECT pg_sleep(30)")
+        finally:
+            ended.append("sleep")
+
+    async def work(tx: Tx) -> None:
+        await tx.run("CREATE TABLE public.nothing ()")
+        tx.meanwhile(sleep)
+        tx.meanwhile(adding(1))
+        if started:
+            await asyncio.sleep(0.1)
+        raise KeyError("mine")
+
+    async with asyncio.timeout(10):
+        with pytest.raises(KeyError, match="mine"):
+            await db.transaction(work)
+        assert ended == ["sleep"] * started
+        there = await db.read(lambda tx: tx.value("SELECT to_regclass('public.nothing')"))
+    assert there is None
+    await db.close()
+
+
+async def test_run_again_from_what_was_begun_runs_again(pair: Database) -> None:
+    attempts = 0
+
+    async def again(tx: Tx) -> None:
+        await adding(attempts)(tx)
+        if attempts < 3:
+            raise RunAgain
+
+    async def work(tx: Tx) -> None:
+        nonlocal attempts
+        attempts += 1
+        tx.meanwhile(again)
+
+    await pair.transaction(work)
+    assert await numbers(pair) == [3, 3]
 
 
 async def test_journal_tells_every_statement_and_its_arguments(db: Database) -> None:

@@ -9,7 +9,8 @@ those here are on the schema `cellar`.
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from importlib import resources
@@ -24,11 +25,15 @@ from asyncpg.protocol.record import Record
 from bayon.clock import Clock
 from bayon.errors import Conflict, Unavailable
 
+C = TypeVar("C")
 T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
 Isolation = Literal["read_committed", "repeatable_read"]
 
 ATTEMPTS_MAX: Final = 20
+TURN: Final = 16
+"""How many things are computed at a stretch while statements run: half a millisecond's."""
+
 BACKOFF_S: Final = 0.005
 CONNECT_TIMEOUT_S: Final = 10.0
 STATEMENT_TIMEOUT_S: Final = 60.0
@@ -71,16 +76,19 @@ class ClockGoesForward(Conflict):
 class Tx:
     """One transaction, or one read: the only thing that sends statements."""
 
-    __slots__: tuple[str, ...] = ("_connection", "_journal")
+    __slots__: tuple[str, ...] = ("_ahead", "_begun", "_connection", "_journal")
 
     def __init__(
         self, connection: Connection, journal: list[tuple[str, tuple[object, ...]]] | None
     ) -> None:
         self._connection: Connection = connection
         self._journal: list[tuple[str, tuple[object, ...]]] | None = journal
+        self._ahead: asyncio.Task[None] | None = None
+        self._begun: deque[Callable[[Tx], Awaitable[None]]] = deque()
 
     async def rows(self, sql: LiteralString, *args: object) -> Sequence[Record]:
         """Run one statement and fetch all its rows."""
+        await self.settle()
         if self._journal is not None:
             self._journal.append((sql, args))
         return await self._connection.fetch(sql, *args)
@@ -98,6 +106,38 @@ class Tx:
     async def run(self, sql: LiteralString, *args: object) -> None:
         """Run one statement that answers nothing of interest."""
         await self.rows(sql, *args)
+
+    def meanwhile(self, work: Callable[["Tx"], Awaitable[None]]) -> None:
+        """Begin to write while the caller goes on: whose next statement, or the commit, waits.
+
+        The database then works on the one while Python prepares the other (`in_turns`). What is
+        begun after it is written after it. An error is raised by what comes next.
+        """
+        if self._ahead is not None and self._ahead.done():
+            self._ahead.result()
+            self._ahead = None
+        self._begun.append(work)
+        if self._ahead is None:
+            self._ahead = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        tx = Tx(self._connection, self._journal)
+        while self._begun:
+            await self._begun.popleft()(tx)
+
+    async def settle(self) -> None:
+        """Wait for what was begun. Errors: its."""
+        if self._ahead is not None:
+            await self._ahead
+            self._ahead = None
+
+    async def abandon(self) -> None:
+        """Stop what was begun, if it has not ended: before a rollback."""
+        self._begun.clear()
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.wait({self._ahead})
+            _seen(self._ahead)
 
 
 class Database:
@@ -152,7 +192,7 @@ class Database:
                     self._connection() as connection,
                     connection.transaction(isolation=isolation),
                 ):
-                    return await work(Tx(connection, self.journal))
+                    return await _settled(Tx(connection, self.journal), work)
             except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, RunAgain):
                 await asyncio.sleep(random.uniform(0, BACKOFF_S * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries, guards nothing
         raise Unavailable("The database is too busy.", attempt=ATTEMPTS_MAX)
@@ -205,10 +245,29 @@ def rows_text(rows: Sequence[msgspec.Struct]) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def _seen(reading: asyncio.Task[Clock]) -> None:
+async def _settled(tx: Tx, work: Callable[[Tx], Awaitable[T]]) -> T:
+    try:
+        result = await work(tx)
+        await tx.settle()
+    finally:
+        await tx.abandon()
+    return result
+
+
+async def in_turns(work: Callable[[C], T], of: Iterable[C]) -> list[T]:
+    """Do what only computes for each, in order, and let others have their turn now and then."""
+    done: list[T] = []
+    for each in of:
+        if len(done) % TURN == 0:
+            await asyncio.sleep(0)
+        done.append(work(each))
+    return done
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
     """Take note of an error that nobody may be left to hear: at the end of a process, say."""
-    if not reading.cancelled():
-        reading.exception()
+    if not task.cancelled():
+        task.exception()
 
 
 async def _keep(_connection: Connection) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from bayon.batch import store
 from bayon.batch.store import StoredAnswer
-from bayon.db import Database, Tx
+from bayon.db import Database, Tx, in_turns
 from bayon.errors import BayonError, Conflict
 from bayon.seal import Sealer
 
@@ -103,12 +103,17 @@ async def answer_all(
     outcomes: Sequence[O | BayonError] = []
     if fresh:
         outcomes = await verb(tx, [request.command for request in fresh], now=now)
-    replies = [_reply(r, outcome) for r, outcome in zip(fresh, outcomes, strict=True)]
+    replies = await in_turns(lambda each: _reply(*each), zip(fresh, outcomes, strict=True))
     settled = [_settled(place, replies, sealer) for place in places]
-    rows: dict[bytes, StoredAnswer] = {}
-    for request, reply in zip(requests, settled, strict=True):
+    known, rows = set(stored), dict[bytes, StoredAnswer]()
+
+    def bind(request: Request[C, O], reply: Reply[O] | BayonError) -> None:
         if isinstance(reply, Reply):
-            rows |= _rows(request, reply, {*stored, *rows}, sealer)
+            bound = _rows(request, reply, known, sealer)
+            known.update(bound)
+            rows.update(bound)
+
+    await in_turns(lambda each: bind(*each), zip(requests, settled, strict=True))
     if again := sorted(rows.keys() & stored.keys()):
         await store.forget(tx, again)
     if rows:

@@ -174,7 +174,15 @@ async def load(tx: Tx, commands: Sequence[Move], vault: Vault, *, now: datetime)
 
 
 async def save(tx: Tx, loaded: Loaded, *, now: datetime) -> None:
-    """Save what was decided: at most one statement a table and kind of change, events last."""
+    """Save what was decided: at most one statement a table and kind of change, events last.
+
+    Is begun, and goes on while the caller does; so the events are written while rows are.
+    """
+    tx.meanwhile(lambda tx: _save(tx, loaded, now=now))
+    await tell(tx, loaded.told, now=now)
+
+
+async def _save(tx: Tx, loaded: Loaded, *, now: datetime) -> None:
     await ledger.save(tx, loaded.book)
     if loaded.cards:
         await store.save_counts(tx, [loaded.cards[card_id] for card_id in sorted(loaded.cards)])
@@ -188,7 +196,6 @@ async def save(tx: Tx, loaded: Loaded, *, now: datetime) -> None:
         await trace_store.insert_unmatched(tx, loaded.unmatched, created_at=now)
     if loaded.made:
         await store.insert_transactions(tx, list(loaded.made.values()))
-    await tell(tx, loaded.told, now=now)
 
 
 def original_of(command: Move) -> Original | None:

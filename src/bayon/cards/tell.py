@@ -6,7 +6,7 @@ from datetime import datetime
 from bayon import events
 from bayon.cards import document
 from bayon.cards.model import Account, Card, Cardholder, Transaction
-from bayon.db import Tx
+from bayon.db import Tx, in_turns
 from bayon.events import Fact
 from bayon.ids import uuid7
 
@@ -15,8 +15,12 @@ Told = tuple[str, Account | Card | Cardholder | Transaction]
 
 
 async def tell(tx: Tx, told: Sequence[Told], *, now: datetime) -> None:
-    """Freeze each noun in an event of its issuer. The last statement of a verb, as `emit` is."""
-    await events.emit(tx, [_fact(of_type, noun, now=now) for of_type, noun in told], now=now)
+    """Freeze each noun in an event of its issuer. The last statement of a verb, as `emit` is.
+
+    Is begun, and goes on while the caller does: to render its answers, say.
+    """
+    facts = await in_turns(lambda each: _fact(*each, now=now), told)
+    tx.meanwhile(lambda tx: events.emit(tx, facts, now=now))
 
 
 def _fact(of_type: str, noun: Account | Card | Cardholder | Transaction, *, now: datetime) -> Fact:
