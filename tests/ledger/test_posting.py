@@ -437,22 +437,6 @@ async def test_expire_says_no_in_order_or_gives_back(
     assert await town.balance("payer") == (100, 50 if decline else 20)
 
 
-async def test_due_holds_are_claimed_by_one_worker_only(town: Town) -> None:
-    due = [await town.held(1, expires_at=NOW + timedelta(seconds=s)) for s in (3, 1, 2)]
-    await town.held(1, expires_at=NOW + timedelta(seconds=60))
-    await town.held(1)
-    now = NOW + timedelta(seconds=3)
-
-    async def first(tx: Tx) -> tuple[list[UUID], list[UUID]]:
-        mine = await ledger.due_holds(tx, now=now, limit=2)
-        theirs = await town.db.transaction(lambda tx: ledger.due_holds(tx, now=now, limit=9))
-        return mine, theirs
-
-    mine, theirs = await town.db.transaction(first)
-    assert mine == [due[1].id, due[2].id]
-    assert theirs == [due[0].id]
-
-
 # Batches
 
 

@@ -234,11 +234,6 @@ async def open_holds(tx: Tx, cause_ids: Sequence[UUID]) -> dict[UUID, list[Hold]
     return found
 
 
-async def due_holds(tx: Tx, *, now: datetime, limit: int) -> list[UUID]:
-    """Claim open holds whose time is over. Locks them, skipping those another worker has."""
-    return await store.claim_due_holds(tx, now=now, limit=limit)
-
-
 async def _decided(tx: Tx, book: Book, decisions: Iterable[Callable[[], T]]) -> list[T]:
     outcomes = [decide() for decide in decisions]
     await save(tx, book)

@@ -155,19 +155,6 @@ async def open_holds(tx: Tx, cause_ids: Sequence[UUID]) -> list[Hold]:
     return [Hold(**dict(row)) for row in rows]
 
 
-async def claim_due_holds(tx: Tx, *, now: datetime, limit: int) -> list[UUID]:
-    """Lock open holds that are over, the oldest first, skipping those locked already."""
-    rows = await tx.rows(
-        """
-        SELECT id FROM ledger.hold WHERE state = 'open' AND expires_at <= $1
-        ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
-        """,
-        now,
-        limit,
-    )
-    return [row["id"] for row in rows]
-
-
 async def insert_transfers(tx: Tx, transfers: Sequence[Transfer]) -> None:
     """Insert transfers."""
     await tx.run(
