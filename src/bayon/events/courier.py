@@ -23,7 +23,7 @@ from bayon.batch import Batcher
 from bayon.clock import Clock
 from bayon.db import Database, Tx
 from bayon.errors import Unavailable
-from bayon.events.deliveries import Claimed, Result, claim_due, settle, sweep
+from bayon.events.deliveries import Claimed, Result, claim_due, settle, sweep, waits
 from bayon.events.delivery_store import Claim, Target
 from bayon.events.model import Attempt
 from bayon.events.outbox import whole
@@ -103,6 +103,8 @@ class Courier:
 
     async def step(self) -> int:
         """Claim what is due and send it off; returns how much there was to do."""
+        if not await self._db.read(waits):
+            return 0
         counted = Counter(endpoint_id for _, endpoint_id in self._in_flight)
         turn = next(self._turns)
         claimed = await self._db.transaction(

@@ -46,6 +46,11 @@ class Result:
     ended_at: datetime
 
 
+async def waits(tx: Tx) -> bool:
+    """Tell whether anything is to be told, now or later: as a rule not, and one look says so."""
+    return await store.waits(tx)
+
+
 async def claim_due(
     tx: Tx, *, in_flight: Mapping[UUID, int], policy: Policy, turn: int = 0
 ) -> Claimed:

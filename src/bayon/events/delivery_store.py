@@ -63,6 +63,12 @@ class Health:
     rests_until: datetime | None
 
 
+async def waits(tx: Tx) -> bool:
+    """Tell whether there is a delivery that has not ended."""
+    there: bool = await tx.value("SELECT EXISTS (SELECT FROM events.delivery WHERE state = 'due')")
+    return there
+
+
 async def lanes(tx: Tx, *, now: datetime) -> list[Lane]:
     """Find the endpoints to which something is due: one look into each queue, however long.
 
