@@ -1,6 +1,5 @@
 """The till: where an account's money lies and goes, and a transaction on it in the making. Pure."""
 
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -22,7 +21,7 @@ from bayon.cards.model import (
     Trace,
     Transaction,
 )
-from bayon.ids import uuid7
+from bayon.ids import random_digits, uuid7
 from bayon.ledger import Balance
 from bayon.money import Currency
 
@@ -87,7 +86,7 @@ def new_transaction(
         issuer_id=seat.issuer_id,
         account_id=seat.account_id,
         card_id=seat.card.id if seat.card else None,
-        number=f"{secrets.randbelow(10**NUMBER_LENGTH):0{NUMBER_LENGTH}}",
+        number=random_digits(NUMBER_LENGTH),
         type=kind,
         status="settled",
         balance_adjustment_type=adjustment,

@@ -7,7 +7,6 @@ Source: ISO 8583:1987; docs/network.md tells what the documents leave open.
 """
 
 import hashlib
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 from uuid import UUID
@@ -36,6 +35,7 @@ from bayon.cards import (
     category_of,
 )
 from bayon.errors import Unavailable
+from bayon.ids import random_digits
 from bayon.network.asked import (
     AMOUNT_SIZE,
     MANAGEMENT,
@@ -442,4 +442,4 @@ def _balances(asked: Asked, moved: Moved) -> str:
 
 
 def _approval_code() -> str:
-    return f"{secrets.randbelow(10**6):06d}"
+    return random_digits(6)
