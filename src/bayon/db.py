@@ -31,7 +31,7 @@ Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record
 Isolation = Literal["read_committed", "repeatable_read"]
 
 ATTEMPTS_MAX: Final = 20
-TURN: Final = 16
+TURN: Final = 8
 """How many things are computed at a stretch while statements run: half a millisecond's."""
 
 BACKOFF_S: Final = 0.005

@@ -6,9 +6,11 @@ import itertools
 import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from bayon.cards import Card, Desk, ZonePinKey, encipher_pin_block, open_items
 from bayon.db import Database

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from pyemv import tlv
 
 from bayon.cards import ChipCard
@@ -209,7 +210,7 @@ def test_a_name_or_city_that_is_too_long_is_cut() -> None:
 def test_a_repeat_is_the_same_with_an_odd_last_digit() -> None:
     message = acquirer.reversal(ORIGINAL, CARD, PLACE, LATER, advice=True)
     again = acquirer.repeated(message)
-    assert again == replace(message, mti="0421")
+    assert again == structs.replace(message, mti="0421")
     assert acquirer.repeated(again) == again
 
 

@@ -6,10 +6,10 @@ pyemv is the chip: it signs what is asked, and signs once more what the issuer s
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, LiteralString, cast
 
 import pytest
+from msgspec.structs import replace
 from pyemv import tlv
 
 from bayon.cards import Card

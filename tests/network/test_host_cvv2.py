@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final, LiteralString, cast
 
 import pytest
+from msgspec import structs
 
 from bayon.cards import Card
 from bayon.cards.authorize import CVV2_TRIES_MAX
@@ -87,7 +88,7 @@ def read_off(
 
 def saying(message: Message, text: str, number: int = 48) -> Message:
     """Say this where the code comes."""
-    return replace(message, secrets={**message.secrets, number: Secret(text)})
+    return structs.replace(message, secrets={**message.secrets, number: Secret(text)})
 
 
 async def tries_of(db: Database, card: Card) -> int:
@@ -343,7 +344,7 @@ def test_the_field_is_hidden_as_a_track_is(name: str) -> None:
     message = Message(mti="0800", fields=fields, secrets={number: said})
     assert decode(encode(message, profile), profile) == message
     with pytest.raises(BadMessage, match="is missing") as caught:
-        decode(encode(replace(message, mti="0100"), profile), profile)
+        decode(encode(structs.replace(message, mti="0100"), profile), profile)
     partial = caught.value.partial
     assert partial is not None
     assert partial.secrets == message.secrets

@@ -1,17 +1,16 @@
 """Every statement on the schema `batch`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import asyncpg
+from msgspec import Struct
 
 from bayon.clock import Clock
 from bayon.db import RunAgain, Tx
 
 
-@dataclass(frozen=True)
-class StoredAnswer:
+class StoredAnswer(Struct, frozen=True):
     """A row of `batch.answer`."""
 
     digest: bytes

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
+
 from bayon.errors import Conflict, NotFound
 from bayon.log import Secret
 
@@ -26,8 +28,7 @@ class TooManyEndpoints(Conflict):
     code = "too_many_endpoints"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True, kw_only=True):
     """Something that happened: whose, of what type, to which resource, and the bytes to tell."""
 
     id: UUID

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
+from msgspec import structs
+
 from bayon.cards import ChipCard
 from bayon.clock import PHNOM_PENH
 from bayon.errors import Invalid
@@ -267,7 +269,7 @@ def management(what: str, stamp: Stamp) -> Message:
 
 def repeated(message: Message) -> Message:
     """Say the same again: an odd last digit, all else as it was."""
-    return replace(message, mti=f"{message.mti[:3]}1")
+    return structs.replace(message, mti=f"{message.mti[:3]}1")
 
 
 def is_approved(answer: Message, profile: Profile) -> bool:

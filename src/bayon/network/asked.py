@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from bayon.cards import Track2, Vault, ZonePinKey
 from bayon.errors import Invalid
 from bayon.log import Secret
@@ -37,8 +39,7 @@ class Terms:
     """The zone PIN key before this one, while what it enciphered may still be on its way."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """A request with what all its readings need."""
 
     message: Message

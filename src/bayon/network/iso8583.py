@@ -12,9 +12,10 @@ long for a message and checks no content.
 import binascii
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Final, NoReturn
+
+from msgspec import Struct, field
 
 from bayon.errors import Invalid, Problem
 from bayon.log import Secret
@@ -32,16 +33,18 @@ _BITMAP_SIZE: Final = 8
 _PLANS_KEPT: Final = 512
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True):
     """One message, on whatever wire it came: fields by number, as text; bytes as upper-case hex."""
 
     mti: str
-    fields: Mapping[int, str] = field(default_factory=dict[int, str], repr=False)
+    fields: Mapping[int, str] = field(default_factory=dict[int, str])
     """What may be seen, though not by everybody: 48 and 56 to 63 are what two parties agreed on."""
 
     secrets: Mapping[int, Secret] = field(default_factory=dict[int, Secret])
     """What the profile hides: card number, tracks, PIN block, chip data, printed code."""
+
+    def __repr__(self) -> str:
+        return f"Message(mti={self.mti!r}, secrets={self.secrets!r})"
 
     def has(self, number: int) -> bool:
         """Say whether the field is there."""

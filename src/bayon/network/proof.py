@@ -3,8 +3,9 @@
 Pure. The vault reads and judges; what is wrong of it the batch declines.
 """
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from bayon import iso4217
 from bayon.cards import ChipData, ChipProof, Proof
