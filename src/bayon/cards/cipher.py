@@ -1,4 +1,4 @@
-"""Block ciphers at work: 3DES and AES, one block after another, each on its own.
+"""Ciphers at work: 3DES and AES, one block after another, each on its own; and a keyed digest.
 
 Pure, and on the hot path of every authorisation, so a key is set up once: an encryptor made anew
 for each block costs 6 µs, a kept one 0.7. That is sound in ECB only, where blocks do not chain,
@@ -11,6 +11,8 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 DES_BLOCK_SIZE: Final = 8
 AES_BLOCK_SIZE: Final = 16
@@ -72,6 +74,22 @@ class BlockCipher:
         Source: ANSI X9.24-1, annex on check values; eight zero bytes, enciphered.
         """
         return self.encipher(bytes(self.block_size))[:CHECK_VALUE_SIZE].hex().upper()
+
+
+class KeyedDigest:
+    """A key's HMAC-SHA-256, kept begun: to begin anew takes longer than to digest. Never tells it.
+
+    Source: RFC 2104.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._begun: HMAC = HMAC(key, SHA256())
+
+    def of(self, data: bytes) -> bytes:
+        """Digest data: 32 bytes."""
+        digest = self._begun.copy()
+        digest.update(data)
+        return digest.finalize()
 
 
 def encipher_once(key: bytes, blocks: bytes) -> bytes:

@@ -6,7 +6,6 @@ digits in clear; of a PIN its PVV only; of CVVs, PIN blocks and tracks nothing. 
 reveals, and a house test proves it.
 """
 
-import hmac
 import re
 import secrets
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ import msgspec
 
 from bayon.cards import chip, cvv
 from bayon.cards.chip import ChipData, ChipProof
-from bayon.cards.cipher import CHECK_VALUE_SIZE, aes_check_value
+from bayon.cards.cipher import CHECK_VALUE_SIZE, KeyedDigest, aes_check_value
 from bayon.cards.cvv import Track2
 from bayon.cards.hsm import Hsm, SoftHsm
 from bayon.cards.pin import KEY_SIZE, WeakPin, weakness
@@ -84,7 +83,9 @@ class Vault:
 
     def __init__(self, keys: VaultKeys, *, hsm: Hsm | None = None) -> None:
         self._sealer: Sealer = Sealer.from_text(keys.vault_keys.reveal())
-        self._lookup_key: bytes = _key(keys.vault_lookup_key, LOOKUP_KEY_SIZE, "vault look-up")
+        self._lookup: KeyedDigest = KeyedDigest(
+            _key(keys.vault_lookup_key, LOOKUP_KEY_SIZE, "vault look-up")
+        )
         self._sealing: dict[str, str] = _sealing_check_values(keys.vault_keys)
         self._hsm: Hsm = hsm or SoftHsm(
             pin_verification_key=_key(keys.pin_verification_key, KEY_SIZE, "PIN verification"),
@@ -141,7 +142,7 @@ class Vault:
 
         Keyed, since all numbers of a BIN are soon tried. Source: PCI DSS 4.0.1, 3.5.1.1.
         """
-        return hmac.digest(self._lookup_key, pan.reveal().encode(), "sha256")
+        return self._lookup.of(pan.reveal().encode())
 
     def last_four(self, pan: Secret) -> str:
         """Tell the four digits that may stand in clear."""
@@ -303,7 +304,7 @@ class Vault:
 
         By these two sides make sure that they have the same key, and they tell nothing of it.
         """
-        lookup = hmac.digest(self._lookup_key, b"", "sha256")[:CHECK_VALUE_SIZE].hex().upper()
+        lookup = self._lookup.of(b"")[:CHECK_VALUE_SIZE].hex().upper()
         return {**self._sealing, "vault_lookup_key": lookup, **self._hsm.check_values()}
 
 
