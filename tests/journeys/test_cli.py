@@ -236,7 +236,7 @@ async def test_a_merchants_code_without_an_amount_is_static(home: Home) -> None:
         ((*KHQR, "--amount", ""), "The amount is not a number."),
         ((*KHQR, "--amount", "0"), "The QR's amount (tag 54) is not above zero."),
         ((*KHQR, "--merchant-id", "M-1"), "A merchant's QR wants an acquiring_bank (tag 30.02)."),
-        ((*KHQR, "--png", "/none/qr.png"), "No such file or directory: '/none/qr.png'"),
+        ((*KHQR, "--png", "/none/qr.png"), "/none/qr.png: No such file or directory"),
     ],
 )
 def test_a_code_that_cannot_be_is_refused(

@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BayonError as error:
         print(f"bayon: {error.message}", file=sys.stderr)
     except OSError as error:
-        print(f"bayon: {error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"bayon: {where}{error.strerror or error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
     return 1
