@@ -9,7 +9,7 @@ import time
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 from uuid import RFC_4122
 
 import msgspec
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bayon.config import BadSettings, Settings, require
 from bayon.errors import BayonError, Invalid
-from bayon.ids import uuid7
+from bayon.ids import random_digits, uuid7
 from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX, BadAmount, Currency, major_from_minor, minor_from_major
 from bayon.seal import BadSeal, Sealer
@@ -391,6 +391,32 @@ def test_ids_sort_by_their_making_and_never_repeat() -> None:
     made = [uuid7() for _ in range(20_000)]
     assert made == sorted(made)
     assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize("length", [1, 6, 12])
+def test_random_digits_are_as_many_and_all_of_them_come(length: int) -> None:
+    made = [random_digits(length) for _ in range(2_000)]
+    assert {len(digits) for digits in made} == {length}
+    for place in range(length):
+        assert {digits[place] for digits in made} == set("0123456789")
+
+
+FORKS: Final = """
+import os
+from bayon.ids import random_word
+random_word()
+if os.fork() == 0:
+    print(*(random_word() for _ in range(2_000)), flush=True)
+    os._exit(0)
+os.wait()
+print(*(random_word() for _ in range(2_000)))
+"""
+
+
+def test_a_child_makes_other_ids_than_its_parent() -> None:
+    words = [sys.executable, "-c", FORKS]
+    done = subprocess.run(words, capture_output=True, check=True, text=True)  # noqa: S603 - ourselves
+    assert len(set(done.stdout.split())) == 4_000
 
 
 # Money.
