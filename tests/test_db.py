@@ -217,13 +217,16 @@ async def test_what_is_begun_goes_on_while_its_caller_does_and_is_there_at_the_n
 async def test_what_fails_meanwhile_is_raised_by_what_comes_next_and_rolled_back(
     pair: Database, next_is: str
 ) -> None:
+    failed = asyncio.Event()
+
     async def fail(_: Tx) -> None:
+        failed.set()
         raise KeyError("mine")
 
     async def work(tx: Tx) -> None:
         tx.meanwhile(adding(1))
         tx.meanwhile(fail)
-        await asyncio.sleep(0.05)
+        await failed.wait()
         if next_is == "statement":
             await tx.run("SELECT")
         if next_is == "begun":
@@ -263,6 +266,27 @@ async def test_what_was_begun_ends_with_its_caller_and_its_connection_goes_on(
         there = await db.read(lambda tx: tx.value("SELECT to_regclass('public.nothing')"))
     assert there is None
     await db.close()
+
+
+async def test_what_is_begun_by_what_is_begun_comes_before_what_comes_next(pair: Database) -> None:
+    async def nested(tx: Tx) -> None:
+        tx.meanwhile(adding(1))
+
+    async def work(tx: Tx) -> None:
+        tx.meanwhile(nested)
+        tx.meanwhile(adding(2))
+        await adding(3)(tx)
+
+    await pair.transaction(work)
+    assert await numbers(pair) == [123, 123]
+
+
+async def test_a_read_ends_with_what_it_began(pair: Database) -> None:
+    async def work(tx: Tx) -> None:
+        tx.meanwhile(adding(1))
+
+    await pair.read(work)
+    assert await numbers(pair) == [1, 1]
 
 
 async def test_run_again_from_what_was_begun_runs_again(pair: Database) -> None:

@@ -119,11 +119,11 @@ class Tx:
         self._begun.append(work)
         if self._ahead is None:
             self._ahead = asyncio.create_task(self._write())
+            self._ahead.add_done_callback(_seen)
 
     async def _write(self) -> None:
-        tx = Tx(self._connection, self._journal)
         while self._begun:
-            await self._begun.popleft()(tx)
+            await _settled(Tx(self._connection, self._journal), self._begun.popleft())
 
     async def settle(self) -> None:
         """Wait for what was begun. Errors: its."""
@@ -137,7 +137,6 @@ class Tx:
         if self._ahead is not None:
             self._ahead.cancel()
             await asyncio.wait({self._ahead})
-            _seen(self._ahead)
 
 
 class Database:
@@ -200,7 +199,7 @@ class Database:
     async def read(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         """Run `work`, a single reading statement, without a transaction around it."""
         async with self._connection() as connection:
-            return await work(Tx(connection, self.journal))
+            return await _settled(Tx(connection, self.journal), work)
 
     async def ping(self) -> None:
         """Ask whether the server answers. Errors: `Unavailable`."""
@@ -238,7 +237,7 @@ class Database:
 
 
 def rows_text(rows: Sequence[msgspec.Struct]) -> str:
-    """Write rows as one JSON array, for `json_to_recordset`.
+    """Write rows as one JSON array, for `json_to_recordset`. No text in them has a NUL.
 
     Of many columns this costs a tenth of an array for each, whose every member asyncpg looks at.
     """

@@ -14,6 +14,7 @@ from bayon.cards import (
     CardAccountNotFound,
     CardholderNotFound,
     OpenCardAccount,
+    transaction_store,
 )
 from bayon.cards.accounts import open_accounts
 from bayon.db import Database, Tx
@@ -29,6 +30,7 @@ from cards_factories import (
     make_cardholder,
     make_issuer,
     make_opening,
+    make_purse,
     make_topup,
     move_one,
     next_number,
@@ -216,6 +218,17 @@ async def test_metadata_is_merged_and_nothing_else_changes(db: Database) -> None
     assert changed == replace(account, metadata={"buzz": "foobar"}, updated_at=changed.updated_at)
     assert await find(db, account) == changed
     assert (await event_types(db, issuer))[-1] == "account.updated"
+
+
+async def test_a_change_does_not_wait_for_a_batch_of_its_cards(db: Database) -> None:
+    purse = await make_purse(db)
+
+    async def batch(tx: Tx) -> Account:
+        await transaction_store.lock_cards(tx, [purse.card.id], [])
+        async with asyncio.timeout(10):
+            return await update(db, purse.account, metadata={"a": "b"})
+
+    assert (await db.transaction(batch)).metadata["a"] == "b"
 
 
 async def test_guards_of_a_change_in_their_order_write_nothing(db: Database) -> None:

@@ -174,6 +174,15 @@ async def test_held_that_is_not_the_sum_of_open_holds_is_found(
     assert found == {Finding(HELD, str(ids[owner]))}
 
 
+async def test_hold_of_an_account_that_is_not_there_is_found(
+    scratch: Database, ids: dict[str, UUID]
+) -> None:
+    moved = "UPDATE ledger.hold SET account_id = cause_id WHERE id = $1 RETURNING account_id"
+    found = await found_after(scratch, (moved, ids["hold"]))
+    assert Finding(HELD, str(ids["payer"])) in found
+    assert len(found) == 2  # and one of nobody's
+
+
 async def test_transfer_between_two_currencies_is_found(
     scratch: Database, ids: dict[str, UUID]
 ) -> None:

@@ -362,4 +362,4 @@ async def test_what_a_chip_has_signed_is_kept_nowhere(
         cryptogram = tlv.decode(data)["9F26"]
         for secret in (data.hex(), cryptogram.hex()):
             assert secret.upper() not in said
-            assert secret.upper() not in repr(message).upper()
+            assert secret.upper() not in f"{message!r}{message.__rich_repr__()}".upper()

@@ -113,8 +113,9 @@ async def until_limited(ask: Callable[[int], Awaitable[int]], *, status: int) ->
     """Ask until it is too often: a burst of ten, and one for each second that it takes."""
     started = time.monotonic()
     statuses = [await ask(0)]
-    while statuses[-1] != 429:
-        statuses.append(await ask(len(statuses)))
+    async with asyncio.timeout(60):
+        while statuses[-1] != 429:
+            statuses.append(await ask(len(statuses)))
     assert set(statuses[:-1]) == {status}
     assert 10 <= len(statuses) - 1 <= 10 + time.monotonic() - started
 

@@ -16,8 +16,6 @@ from msgspec import Struct
 from bayon.cards.model import Decline, Merchant, Transaction
 from bayon.clock import PHNOM_PENH
 
-"""Cambodia knows no summer time: no table of zones is needed."""
-
 
 class Controls(Struct, frozen=True, kw_only=True):
     """Limits in minor units of the account, and where it may be used; what is None is no limit.

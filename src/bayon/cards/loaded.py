@@ -253,10 +253,9 @@ def _card_ids(
 
 def _as_locked(seat: Seat, transaction: Transaction, by_card: Mapping[UUID, Seat]) -> Seat:
     """Take the controls from the locked card: they may have changed while it was waited for."""
-    card_id = transaction.card_id
-    if card_id is None:
+    locked = by_card.get(transaction.card_id) if transaction.card_id else None
+    if locked is None:
         return seat
-    locked = by_card[card_id]
     return replace(seat, controls=locked.controls, card_controls=locked.card_controls)
 
 

@@ -408,7 +408,7 @@ async def _found(
     return await tx.rows(
         _FROM[kind]
         + "WHERE r.id = ANY($1::uuid[]) AND r.issuer_id = $2"
-        + (" ORDER BY r.id FOR UPDATE" if lock else ""),
+        + (" ORDER BY r.id FOR NO KEY UPDATE" if lock else ""),
         ids,
         issuer_id,
     )

@@ -75,8 +75,10 @@ async def lock_cards(
 ) -> tuple[dict[UUID, Seat], dict[bytes, UUID]]:
     """Lock cards by id, of any issuers: the batch looks at whose they are itself.
 
-    Their accounts are locked too, against change: what was changed while this waited is seen only
-    in rows that are locked. Returns their seats, and which card is behind each digest.
+    Their accounts are locked too, since what was changed while this waited is seen only in rows
+    that are locked: against who changes their controls, not against who changes other things, whom
+    one batch upon the other would never let through. Returns their seats, and which card is behind
+    each digest.
     """
     rows = await tx.rows(
         f"""
@@ -88,7 +90,7 @@ async def lock_cards(
         JOIN cards.cardholder AS h ON h.id = r.cardholder_id
         JOIN cards.issuer AS i ON i.id = r.issuer_id
         WHERE r.id = ANY($1::uuid[]) OR r.pan_digest = ANY($2::bytea[])
-        ORDER BY r.id FOR UPDATE OF r FOR SHARE OF a
+        ORDER BY r.id FOR UPDATE OF r FOR KEY SHARE OF a
         """,
         card_ids,
         pan_digests,

@@ -64,9 +64,18 @@ class Health:
 
 
 async def waits(tx: Tx) -> bool:
-    """Tell whether there is a delivery that has not ended."""
-    there: bool = await tx.value("SELECT EXISTS (SELECT FROM events.delivery WHERE state = 'due')")
-    return there
+    """Tell whether there is a delivery that has not ended.
+
+    In the order of its index, so that it looks nowhere else: what statistics of an hour ago, when
+    much was due, would make it do.
+    """
+    first = await tx.row(
+        """
+        SELECT FROM events.delivery WHERE state = 'due'
+        ORDER BY endpoint_id, next_at, seq LIMIT 1
+        """
+    )
+    return first is not None
 
 
 async def lanes(tx: Tx, *, now: datetime) -> list[Lane]:

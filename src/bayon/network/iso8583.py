@@ -46,6 +46,9 @@ class Message(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Message(mti={self.mti!r}, secrets={self.secrets!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("mti", self.mti), ("secrets", self.secrets)]
+
     def has(self, number: int) -> bool:
         """Say whether the field is there."""
         return number in self.fields or number in self.secrets
