@@ -19,7 +19,6 @@ from bayon.db import (
     RunAgain,
     Tx,
     advance_clock,
-    in_turns,
     keep_secret,
     migrate,
     read_clock,
@@ -201,7 +200,7 @@ async def test_what_is_begun_goes_on_while_its_caller_does_and_is_there_at_the_n
     async def work(tx: Tx) -> int:
         tx.meanwhile(slow)
         tx.meanwhile(adding(2))
-        assert await in_turns(lambda n: n + 1, range(3)) == [1, 2, 3]
+        assert await tx.in_turns(lambda n: n + 1, range(3)) == [1, 2, 3]
         goes_on.set()
         seen: int = await tx.value("SELECT n FROM public.pair WHERE id = 1")
         tx.meanwhile(adding(3))

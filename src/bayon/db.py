@@ -125,6 +125,15 @@ class Tx:
         while self._begun:
             await _settled(Tx(self._connection, self._journal), self._begun.popleft())
 
+    async def in_turns(self, work: Callable[[C], T], of: Iterable[C]) -> list[T]:
+        """Do what only computes for each, in order, and give way to what is written meanwhile."""
+        done: list[T] = []
+        for each in of:
+            if len(done) % TURN == 0 and self._ahead is not None and not self._ahead.done():
+                await asyncio.sleep(0)
+            done.append(work(each))
+        return done
+
     async def settle(self) -> None:
         """Wait for what was begun. Errors: its."""
         if self._ahead is not None:
@@ -251,16 +260,6 @@ async def _settled(tx: Tx, work: Callable[[Tx], Awaitable[T]]) -> T:
     finally:
         await tx.abandon()
     return result
-
-
-async def in_turns(work: Callable[[C], T], of: Iterable[C]) -> list[T]:
-    """Do what only computes for each, in order, and let others have their turn now and then."""
-    done: list[T] = []
-    for each in of:
-        if len(done) % TURN == 0:
-            await asyncio.sleep(0)
-        done.append(work(each))
-    return done
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

@@ -141,6 +141,7 @@ WRONG = {
     '[fields.52]\nencoding = "text"': "fields.52.encoding",
     '[fields.41]\nencoding = "bcd"': "fields.41.encoding",
     '[fields.2]\nkind = "pan"': "fields.2.kind",
+    '[fields.43]\nkind = "ansb"': "fields.43.kind",
     '[fields.2]\nlength = "LLLL"': "fields.2.length",
     "[fields.2]\nsize = 100": "fields.2.size",
     "[fields.2]\nsize = -1": "fields.2.size",

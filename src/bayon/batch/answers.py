@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from bayon.batch import store
 from bayon.batch.store import StoredAnswer
-from bayon.db import Database, Tx, in_turns
+from bayon.db import Database, Tx
 from bayon.errors import BayonError, Conflict
 from bayon.seal import Sealer
 
@@ -103,7 +103,7 @@ async def answer_all(
     outcomes: Sequence[O | BayonError] = []
     if fresh:
         outcomes = await verb(tx, [request.command for request in fresh], now=now)
-    replies = await in_turns(lambda each: _reply(*each), zip(fresh, outcomes, strict=True))
+    replies = await tx.in_turns(lambda each: _reply(*each), zip(fresh, outcomes, strict=True))
     settled = [_settled(place, replies, sealer) for place in places]
     known, rows = set(stored), dict[bytes, StoredAnswer]()
 
@@ -113,7 +113,7 @@ async def answer_all(
             known.update(bound)
             rows.update(bound)
 
-    await in_turns(lambda each: bind(*each), zip(requests, settled, strict=True))
+    await tx.in_turns(lambda each: bind(*each), zip(requests, settled, strict=True))
     if again := sorted(rows.keys() & stored.keys()):
         await store.forget(tx, again)
     if rows:

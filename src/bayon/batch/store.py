@@ -40,6 +40,7 @@ async def forget(tx: Tx, digests: Sequence[bytes]) -> None:
 
 async def save(tx: Tx, answers: Sequence[StoredAnswer], *, created_at: datetime) -> None:
     """Store answers, sorted by digest. Errors: `RunAgain` when one of them is there already."""
+    await tx.settle()  # what fails of that is no answer that is there already
     try:
         await tx.run(
             """

@@ -42,7 +42,11 @@ def read_controls(written: str | None) -> Controls | None:
 async def find_controls(
     tx: Tx, owner: Owner, owner_id: UUID, *, issuer_id: UUID, lock: bool = False
 ) -> tuple[bool, Controls | None]:
-    """Find the controls of an issuer's card or account, and whether it is there at all."""
+    """Find the controls of an issuer's card or account, and whether it is there at all.
+
+    Locked `FOR UPDATE` and no less: only then does a batch that waited see what was changed, which
+    locks an account for its key alone.
+    """
     row = await tx.row(_FROM[owner] + (" FOR UPDATE" if lock else ""), owner_id, issuer_id)
     return row is not None, None if row is None else read_controls(row["controls"])
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from bayon import events
 from bayon.cards import document
 from bayon.cards.model import Account, Card, Cardholder, Transaction
-from bayon.db import Tx, in_turns
+from bayon.db import Tx
 from bayon.events import Fact
 from bayon.ids import uuid7
 
@@ -19,7 +19,7 @@ async def tell(tx: Tx, told: Sequence[Told], *, now: datetime) -> None:
 
     Is begun, and goes on while the caller does: to render its answers, say.
     """
-    facts = await in_turns(lambda each: _fact(*each, now=now), told)
+    facts = await tx.in_turns(lambda each: _fact(*each, now=now), told)
     tx.meanwhile(lambda tx: events.emit(tx, facts, now=now))
 
 

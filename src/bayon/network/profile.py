@@ -344,7 +344,9 @@ def _usual(kind: Kind, numbers: Digits, binary: Binary) -> Encoding:
 
 def _wire(table: _Table, usual: Wire, numbers: Digits, binary: Binary) -> Wire:
     """Read one field that is otherwise than the standard, or than the rest of its link."""
-    kind: Kind = table.choice("kind", KINDS, usual.kind)
+    # What two parties agreed on may be any bytes; what is kept of a transaction may not.
+    kinds: list[Kind] = [each for each in KINDS if each != "ansb" or usual.kind == "ansb"]
+    kind: Kind = table.choice("kind", kinds, usual.kind)
     length: VarLength = table.choice("length", get_args(VarLength), _var_length(usual.digits))
     lengths: Lengths = table.choice("lengths", get_args(Lengths), usual.lengths)
     encoding: Encoding = table.choice("encoding", _encodings(kind), _usual(kind, numbers, binary))
