@@ -24,8 +24,6 @@ from bench.server import Ready
 
 CONNECTIONS: Final = 4
 GOALS: Final[Mapping[str, float]] = {"one hot account": 5, "10,000 accounts": 1.5}
-"""With the most in flight: see decision 7."""
-
 HOT, UNIFORM = GOALS
 
 
@@ -131,7 +129,7 @@ def _rate(spread: Spread, in_flight: int, clients: tuple[int, str]) -> Figure:
         what=f"authorisations, {spread.name}, {in_flight} in flight",
         against=f"pgbench, the same {spread.statements} statements, {clients[0]} clients (best of "
         f"{clients[1]})",
-        goal=GOALS[spread.name] if in_flight == IN_FLIGHT[-1] else None,
+        goal=GOALS[spread.name],
     )
 
 
