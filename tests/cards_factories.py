@@ -309,6 +309,15 @@ async def keep_transactions(db: Database, transactions: Sequence[Transaction]) -
     await db.transaction(lambda tx: insert_transactions(tx, transactions))
 
 
+@asynccontextmanager
+async def desks_on(url: str, count: int, *, batch_size_max: int) -> AsyncGenerator[list[Desk]]:
+    """Make desks with a pool each, as processes of their own would have."""
+    opened = [await Database.connect(url, size_max=3) for _ in range(count)]
+    yield [make_desk(db, batch_size_max=batch_size_max) for db in opened]
+    for db in opened:
+        await db.close()
+
+
 def make_desk(
     db: Database, *, batch_size_max: int = 500, policy: Policy | None = None, timeout_s: float = 2.0
 ) -> Desk:

@@ -9,8 +9,7 @@ import time
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, cast
-from uuid import RFC_4122
+from typing import cast
 
 import msgspec
 import pytest
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 
 from bayon.config import BadSettings, Settings, require
 from bayon.errors import BayonError, Invalid
-from bayon.ids import random_digits, uuid7
 from bayon.log import Secret
 from bayon.money import AMOUNT_MINOR_MAX, BadAmount, Currency, major_from_minor, minor_from_major
 from bayon.seal import BadSeal, Sealer
@@ -374,49 +372,6 @@ def test_refused_sealing_key_is_not_repeated() -> None:
 def test_sealing_keys_are_read_as_the_setting_writes_them() -> None:
     read = Sealer.from_text("1:" + b"1".hex() * 32 + ",2:" + b"2".hex() * 32)
     assert read.open(NEW.seal(b"x", context=b"c"), context=b"c") == b"x"
-
-
-# Ids.
-
-
-def test_id_is_a_uuid_of_version_7_made_now() -> None:
-    before = time.time_ns() // 1_000_000
-    made = uuid7()
-    after = time.time_ns() // 1_000_000
-    assert (made.version, made.variant) == (7, RFC_4122)
-    assert before <= made.int >> 80 <= after
-
-
-def test_ids_sort_by_their_making_and_never_repeat() -> None:
-    made = [uuid7() for _ in range(20_000)]
-    assert made == sorted(made)
-    assert len(set(made)) == len(made)
-
-
-@pytest.mark.parametrize("length", [1, 6, 12])
-def test_random_digits_are_as_many_and_all_of_them_come(length: int) -> None:
-    made = [random_digits(length) for _ in range(2_000)]
-    assert {len(digits) for digits in made} == {length}
-    for place in range(length):
-        assert {digits[place] for digits in made} == set("0123456789")
-
-
-FORKS: Final = """
-import os
-from bayon.ids import random_word
-random_word()
-if os.fork() == 0:
-    print(*(random_word() for _ in range(2_000)), flush=True)
-    os._exit(0)
-os.wait()
-print(*(random_word() for _ in range(2_000)))
-"""
-
-
-def test_a_child_makes_other_ids_than_its_parent() -> None:
-    words = [sys.executable, "-c", FORKS]
-    done = subprocess.run(words, capture_output=True, check=True, text=True)  # noqa: S603 - ourselves
-    assert len(set(done.stdout.split())) == 4_000
 
 
 # Money.

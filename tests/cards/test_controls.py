@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -38,6 +36,7 @@ from cards_factories import (
     WRONG_PIN,
     Purse,
     balance_of,
+    desks_on,
     instant,
     make_authorize,
     make_card,
@@ -452,22 +451,13 @@ async def test_anothers_controls_are_not_found(db: Database, purse: Purse) -> No
 # Many at once.
 
 
-@asynccontextmanager
-async def desks_on(url: str, count: int) -> AsyncGenerator[list[Desk]]:
-    """Make desks with a pool each, as processes of their own would have."""
-    opened = [await Database.connect(url, size_max=3) for _ in range(count)]
-    yield [make_desk(db, batch_size_max=3) for db in opened]
-    for db in opened:
-        await db.close()
-
-
 async def test_two_processes_at_once_stay_below_a_limit_together(
     shared: tuple[Database, str], purse: Purse
 ) -> None:
     db, url = shared
     others = [purse.card, *[await make_card(db, purse.account) for _ in range(3)]]
     await control(db, purse, amount_per_day_minor=1_000)
-    async with desks_on(url, 2) as desks:
+    async with desks_on(url, 2, batch_size_max=3) as desks:
         replies = await asyncio.gather(
             *(
                 desks[n % 2].move(make_request(make_authorize(others[n % 4], 100)))
@@ -500,7 +490,7 @@ async def test_what_is_under_way_while_a_limit_is_set_is_counted(
             await control(db, purse, card=card, count_per_day=None)
         await control(db, purse, card=card, count_per_day=1_000)
 
-    async with desks_on(url, 3) as desks:
+    async with desks_on(url, 3, batch_size_max=3) as desks:
         await asyncio.gather(*(spend(desk) for desk in desks * 2), limit())
     assert {each.status for each in made} == {"pending"}
     spent_minor = sum(each.amount_minor for each in made)

@@ -3,8 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ from cards_factories import (
     WRONG_PIN,
     Purse,
     balance_of,
+    desks_on,
     event_types,
     make_authorize,
     make_card,
@@ -66,15 +67,6 @@ async def purse(db: Database) -> Purse:
     return await make_purse(db, usd_minor=10_000)
 
 
-@asynccontextmanager
-async def desks_on(url: str, count: int) -> AsyncGenerator[list[Desk]]:
-    """Make desks with a pool each, as processes of their own would have."""
-    opened = [await Database.connect(url, size_max=3) for _ in range(count)]
-    yield [make_desk(db, batch_size_max=7) for db in opened]
-    for db in opened:
-        await db.close()
-
-
 async def move_at_once(desks: Sequence[Desk], commands: Sequence[Move]) -> list[Transaction]:
     """Move all at the same instant, in turn at each desk."""
     replies = await asyncio.gather(
@@ -101,7 +93,7 @@ async def test_fifty_requests_of_ten_dollars_on_a_hundred_are_ten(
 ) -> None:
     other = await make_card(db, purse.account)
     commands = [make_authorize((purse.card, other)[n % 4 == 0], 1_000) for n in range(50)]
-    async with desks_on(url, desk_count) as desks:
+    async with desks_on(url, desk_count, batch_size_max=7) as desks:
         made = await move_at_once(desks, commands)
     assert Counter(each.decline_reason for each in made) == {
         None: 10,
@@ -114,7 +106,7 @@ async def test_twenty_wrong_pins_at_once_through_two_desks_are_three_tries(
     db: Database, url: str, purse: Purse
 ) -> None:
     wrong = make_authorize(purse.card, 1, pin=WRONG_PIN)
-    async with desks_on(url, 2) as desks:
+    async with desks_on(url, 2, batch_size_max=7) as desks:
         made = await move_at_once(desks, [wrong] * 20)
     assert Counter(each.decline_reason for each in made) == {
         Decline.PIN_WRONG: 3,
@@ -128,7 +120,7 @@ async def test_ten_who_clear_one_transaction_at_once_clear_it_once(
     db: Database, url: str, purse: Purse
 ) -> None:
     pending = await move_one(db, make_authorize(purse.card, 1_000))
-    async with desks_on(url, 2) as desks:
+    async with desks_on(url, 2, batch_size_max=7) as desks:
         outcomes = await asyncio.gather(
             *(desks[n % 2].move(make_request(make_clear(pending))) for n in range(10)),
             return_exceptions=True,
@@ -183,7 +175,7 @@ async def test_everything_at_once_ends_without_a_deadlock_and_with_every_cent(
         desk = make_desk(other)
         await desk.open_account(opening(make_opening(purse.cardholder)))
 
-    async with desks_on(url, 3) as desks:
+    async with desks_on(url, 3, batch_size_max=7) as desks:
         outcomes = await asyncio.gather(
             *(desks[n % 3].move(make_request(any_move())) for n in range(300)),
             *(change(desks[n % 3].db, n) for n in range(24)),
@@ -350,7 +342,7 @@ async def test_a_decline_is_kept_and_an_error_is_not(db: Database, purse: Purse)
 async def test_one_key_raced_through_two_desks_moves_once(
     db: Database, url: str, purse: Purse
 ) -> None:
-    async with desks_on(url, 2) as desks:
+    async with desks_on(url, 2, batch_size_max=7) as desks:
         for turn in range(6):
             request = [
                 make_request(make_topup(purse.account, 1), key=f"{purse.card.id} {turn}")
